@@ -1,0 +1,17 @@
+//! What tables look like: how a source format's records become columns, and what a published table must hold.
+//!
+//! * [`source`]: a [`source::SourceSchema`] says where records are in a page and which paths fill which columns.
+//! * [`target`]: a [`target::TargetSchema`] says which fields a published table has, which are required, what is checked.
+//! * [`check`]: the checks a target may name; [`vocabulary`]: the value lists it may name.
+//! * [`document`]: reads the TOML files both are written in, and collects every mistake with its place.
+//! * [`problem`]: one mistake: what, where, and what to type next. [`suggest`]: "did you mean".
+//!
+//! This crate knows Arrow's types, and nothing of DataFusion, files or networks.
+
+pub mod check;
+pub mod document;
+pub mod problem;
+pub mod source;
+pub mod suggest;
+pub mod target;
+pub mod vocabulary;
