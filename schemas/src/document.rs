@@ -207,10 +207,7 @@ impl<'a> Table<'a, '_> {
             self.wrong(key, "a table", node);
             return Vec::new();
         };
-        table
-            .iter()
-            .map(|(name, value)| (Placed { value: name.get_ref().to_string(), span: name.span() }, Value(value)))
-            .collect()
+        table.iter().map(|(name, value)| (Placed { value: name.get_ref().to_string(), span: name.span() }, Value(value))).collect()
     }
 
     /// Reads the table inside a free-key value; a mistake if it is none.
@@ -306,7 +303,12 @@ mod tests {
         });
         let text = problems.to_string();
         assert_eq!(problems.0.len(), 4, "{text}");
-        for part in ["jobs/a.toml:1:9: title wants a string, not integer", "mapping is missing", "unknown key turget; hint: did you mean target?", "jobs/a.toml:5:14: output.vernacular wants true or false"] {
+        for part in [
+            "jobs/a.toml:1:9: title wants a string, not integer",
+            "mapping is missing",
+            "unknown key turget; hint: did you mean target?",
+            "jobs/a.toml:5:14: output.vernacular wants true or false",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

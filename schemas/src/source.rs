@@ -160,7 +160,8 @@ impl SourceSchema {
         let format = top.string("format").map_or_else(|| name.clone(), |format| format.value);
         let doc = top.string("doc").map_or_else(String::new, |doc| doc.value);
         let namespaces = read_namespaces(top);
-        let mut records: Vec<RecordPath> = top.strings("record_path").into_iter().map(|path| RecordPath { path: path.value, metadata: ".".into() }).collect();
+        let mut records: Vec<RecordPath> =
+            top.strings("record_path").into_iter().map(|path| RecordPath { path: path.value, metadata: ".".into() }).collect();
         records.extend(top.tables("records", |record| RecordPath {
             path: record.required_string("path").value,
             metadata: record.string("metadata").map_or_else(|| ".".to_owned(), |path| path.value),
@@ -225,7 +226,9 @@ impl Shape {
             Self::Integer => DataType::Int64,
             Self::Float => DataType::Float64,
             Self::List(item) => list_of(item.data_type()),
-            Self::Object(members) => DataType::Struct(members.iter().map(|(name, shape)| Field::new(name, shape.data_type(), true)).collect()),
+            Self::Object(members) => {
+                DataType::Struct(members.iter().map(|(name, shape)| Field::new(name, shape.data_type(), true)).collect())
+            }
         }
     }
 }
@@ -240,7 +243,14 @@ pub fn list_of(item: DataType) -> DataType {
 pub fn child_type() -> DataType {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let attrs = list_of(DataType::Struct(Fields::from(vec![text("name"), text("value")])));
-    DataType::Struct(Fields::from(vec![text("element"), text("ns"), text("value"), text("lang"), text("scheme"), Field::new("attrs", attrs, true)]))
+    DataType::Struct(Fields::from(vec![
+        text("element"),
+        text("ns"),
+        text("value"),
+        text("lang"),
+        text("scheme"),
+        Field::new("attrs", attrs, true),
+    ]))
 }
 
 /// `struct<code, message, path>`: a problem in a page or record that did not stop the reading.
@@ -306,7 +316,14 @@ fn read_fields(table: &mut Table<'_, '_>, key: &'static str) -> Vec<FieldSpec> {
             table.report(problem.hint("choose another name"), name.span.clone());
         }
         if let Some(path) = value.string() {
-            fields.push(FieldSpec { name: name.value, paths: vec![path], kind: FieldKind::Texts, delimiter: None, join: None, doc: String::new() });
+            fields.push(FieldSpec {
+                name: name.value,
+                paths: vec![path],
+                kind: FieldKind::Texts,
+                delimiter: None,
+                join: None,
+                doc: String::new(),
+            });
         } else if let Some(field) = table.entry(&name.value.clone(), value, |table| read_field(table, name.value)) {
             fields.push(field);
         }

@@ -142,7 +142,8 @@ impl TargetSchema {
         let mut fields = Vec::new();
         for (field, value) in top.entries("fields") {
             if TRACE_COLUMNS.contains(&field.value.as_str()) {
-                let problem = Problem::error(document::CODE, format!("fields.{}: every published table has this column already", field.value));
+                let problem =
+                    Problem::error(document::CODE, format!("fields.{}: every published table has this column already", field.value));
                 top.report(problem.hint(format!("choose another name; reserved: {}", TRACE_COLUMNS.join(", "))), field.span.clone());
             }
             if let Some(read) = top.entry(&field.value.clone(), value, |table| read_field(table, field)) {
@@ -189,7 +190,11 @@ fn read_field(table: &mut Table<'_, '_>, name: Placed<String>) -> TargetField {
         && let Err(error) = regex::Regex::new(&pattern.value)
     {
         let reason = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        table.report(Problem::error(document::CODE, format!("pattern is no regular expression: {reason}")).hint("see the syntax of Rust's regex crate"), pattern.span.clone());
+        table.report(
+            Problem::error(document::CODE, format!("pattern is no regular expression: {reason}"))
+                .hint("see the syntax of Rust's regex crate"),
+            pattern.span.clone(),
+        );
     }
     let finish = if table.has("finish") {
         table.strings("finish").into_iter().filter_map(|step| read_finish(table, &step)).collect()
@@ -237,7 +242,10 @@ fn read_type(table: &mut Table<'_, '_>) -> DataType {
     let written = table.required_string("type");
     parse_type(&written.value).unwrap_or_else(|wrong| {
         let problem = Problem::error(document::CODE, format!("no type \"{wrong}\""));
-        table.report(problem.hint("known: string, int, bigint, double, boolean, timestamp, date, list<…>, struct<name: …, …>"), written.span.clone());
+        table.report(
+            problem.hint("known: string, int, bigint, double, boolean, timestamp, date, list<…>, struct<name: …, …>"),
+            written.span.clone(),
+        );
         DataType::Utf8
     })
 }
@@ -301,7 +309,8 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp(..) => "timestamp".into(),
         DataType::List(item) | DataType::LargeList(item) => format!("list<{}>", type_name(item.data_type())),
         DataType::Struct(members) => {
-            let members: Vec<String> = members.iter().map(|member| format!("{}: {}", member.name(), type_name(member.data_type()))).collect();
+            let members: Vec<String> =
+                members.iter().map(|member| format!("{}: {}", member.name(), type_name(member.data_type()))).collect();
             format!("struct<{}>", members.join(", "))
         }
         DataType::Dictionary(_, value) => type_name(value),

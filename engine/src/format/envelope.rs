@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StructBuilder, TimestampSecondBuilder, UInt32Builder, UInt64Builder,
+    ArrayRef, BooleanBuilder, FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StructBuilder, TimestampSecondBuilder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use schemas::source::{envelope_fields, problem_type};
@@ -195,7 +196,8 @@ fn problems_builder() -> ListBuilder<StructBuilder> {
 }
 
 fn append_problems(column: &mut ListBuilder<StructBuilder>, digested: bool, problems: &[RecordProblem]) {
-    let no_id = RecordProblem { code: "PX120", message: "the record has no identifier; a digest of its bytes stands in".into(), path: None };
+    let no_id =
+        RecordProblem { code: "PX120", message: "the record has no identifier; a digest of its bytes stands in".into(), path: None };
     for problem in problems.iter().chain(digested.then_some(&no_id)) {
         let values = column.values();
         for (index, text) in [Some(problem.code), Some(problem.message.as_str()), problem.path.as_deref()].into_iter().enumerate() {
