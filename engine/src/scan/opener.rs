@@ -1,0 +1,232 @@
+//! One page → batches of its records.
+//!
+//! A page of ordinary size is fetched whole and decoded at once. A larger one is streamed through a thread of its own, so
+//! that memory stays bounded whatever the size of a page.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, UInt8Array, UInt32Array, new_null_array};
+use arrow::array::{ListBuilder, StringBuilder, StructBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bytes::{Buf, Bytes};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion_datasource::PartitionedFile;
+use datafusion_datasource::file_stream::{FileOpenFuture, FileOpener};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use object_store::{ObjectStore, ObjectStoreExt};
+use schemas::problem::Problem;
+use schemas::source::{SourceSchema, problem_type};
+use tokio::sync::mpsc;
+
+use super::source::KIND;
+use crate::error::Error;
+use crate::format::{self, Page, PageBytes, PageTally, RecordFormat};
+
+/// Pages up to this size are held whole.
+const WHOLE: u64 = 64 << 20;
+
+/// Opens pages of one scan.
+#[derive(Debug)]
+pub struct PageOpener {
+    store: Arc<dyn ObjectStore>,
+    columns: Arc<Columns>,
+}
+
+/// What the codec gives and what the scan wants of it.
+#[derive(Debug)]
+struct Columns {
+    codec: Box<dyn RecordFormat>,
+    /// The scan's file columns, in order.
+    schema: SchemaRef,
+    /// Position of the [`KIND`] column among them.
+    kind: Option<usize>,
+    /// The codec was given a column nobody asked for, because it must have one to count rows by.
+    counting: bool,
+}
+
+impl PageOpener {
+    /// An opener that yields the file columns `indices` of the scan: those of the source schema, then [`KIND`].
+    pub fn new(store: Arc<dyn ObjectStore>, source: &Arc<SourceSchema>, indices: &[usize], batch_rows: usize) -> Result<Self> {
+        let all = source.table_schema();
+        let kind_index = all.fields().len();
+        let kind_field = Arc::new(Field::new(KIND, DataType::UInt8, false));
+        let fields: Vec<_> = indices.iter().map(|&index| all.fields().get(index).unwrap_or(&kind_field).clone()).collect();
+        let mut wanted: Vec<usize> = indices.iter().copied().filter(|&index| index < kind_index).collect();
+        let counting = wanted.is_empty();
+        if counting {
+            wanted.push(all.index_of("page_seq")?);
+        }
+        let codec = format::decoder(source, &wanted, batch_rows)?;
+        let kind = indices.iter().position(|&index| index == kind_index);
+        let columns = Columns { codec, schema: Arc::new(Schema::new(fields)), kind, counting };
+        Ok(Self { store, columns: Arc::new(columns) })
+    }
+}
+
+impl FileOpener for PageOpener {
+    fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
+        let page = page_of(&file)?;
+        let (store, columns) = (Arc::clone(&self.store), Arc::clone(&self.columns));
+        Ok(async move {
+            let location = &file.object_meta.location;
+            let answer = store.get(location).await.map_err(|error| unreadable(&page, &error))?;
+            if answer.meta.size > WHOLE {
+                return Ok(streamed(columns, page, answer.into_stream()));
+            }
+            let bytes = answer.bytes().await.map_err(|error| unreadable(&page, &error))?;
+            let mut batches = Vec::new();
+            columns.decode(&page, PageBytes::Whole(bytes), &mut |batch| {
+                batches.push(Ok(batch));
+                Ok(())
+            })?;
+            Ok(futures::stream::iter(batches).boxed())
+        }
+        .boxed())
+    }
+}
+
+impl Columns {
+    fn decode(&self, page: &Page, bytes: PageBytes, emit: format::Emit<'_>) -> crate::Result<()> {
+        let tally = self.codec.decode(page, bytes, &mut |batch| {
+            let batch = self.dress(&batch);
+            emit(batch)
+        })?;
+        for problem in &tally.problems {
+            tracing::warn!(target: "pacha::page", "{} {}: {}", problem.code, page.path, problem.message);
+        }
+        if self.kind.is_some() {
+            emit(self.end_of_page(page, &tally))?;
+        }
+        Ok(())
+    }
+
+    /// The codec's batch with the columns of the scan.
+    fn dress(&self, batch: &RecordBatch) -> RecordBatch {
+        let rows = batch.num_rows();
+        let mut columns: Vec<ArrayRef> = if self.counting { Vec::new() } else { batch.columns().to_vec() };
+        if let Some(kind) = self.kind {
+            columns.insert(kind, Arc::new(UInt8Array::from_value(0, rows)));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).expect("a codec gives the columns of its projection")
+    }
+
+    /// The row that ends a page: how many records it gave, and what is wrong with it.
+    fn end_of_page(&self, page: &Page, tally: &PageTally) -> RecordBatch {
+        let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+        let columns = self.schema.fields().iter().map(|field| match field.name().as_str() {
+            KIND => Arc::new(UInt8Array::from(vec![1])),
+            "page" => text(&page.path),
+            "collection_id" => text(&page.collection_id),
+            "page_seq" => Arc::new(UInt32Array::from(vec![u32::try_from(tally.records).unwrap_or(u32::MAX)])),
+            "deleted" => Arc::new(BooleanArray::from(vec![false])),
+            "problems" => page_problems(tally),
+            _ if field.is_nullable() => new_null_array(field.data_type(), 1),
+            _ => text(""),
+        });
+        RecordBatch::try_new(Arc::clone(&self.schema), columns.collect()).expect("every column has one row of its type")
+    }
+}
+
+fn page_problems(tally: &PageTally) -> ArrayRef {
+    let DataType::Struct(fields) = problem_type() else { return new_null_array(&problem_type(), 1) };
+    let mut list = ListBuilder::new(StructBuilder::from_fields(fields, tally.problems.len()));
+    for problem in &tally.problems {
+        let values = list.values();
+        for (index, text) in [Some(problem.code), Some(problem.message.as_str()), None].into_iter().enumerate() {
+            if let Some(builder) = values.field_builder::<StringBuilder>(index) {
+                builder.append_option(text);
+            }
+        }
+        values.append(true);
+    }
+    list.append(true);
+    Arc::new(list.finish())
+}
+
+/// The page's partition value, see [`super::source::page_type`].
+fn page_of(file: &PartitionedFile) -> Result<Page> {
+    let Some(ScalarValue::Struct(page)) = file.partition_values.last() else {
+        return Err(DataFusionError::Internal(format!("page {} came without its description", file.object_meta.location)));
+    };
+    let collection_id = match file.partition_values.first() {
+        Some(ScalarValue::Struct(collection)) => string(collection, "id").unwrap_or_default(),
+        _ => String::new(),
+    };
+    let path = string(page, "path").unwrap_or_else(|| file.object_meta.location.to_string());
+    let harvested_at = match ScalarValue::try_from_array(page.column_by_name("harvested_at").unwrap_or(&new_null_array(&DataType::Int64, 1)), 0)? {
+        ScalarValue::Int64(seconds) => seconds,
+        _ => None,
+    };
+    Ok(Page { collection_id, path, source_url: string(page, "source_url"), harvested_at })
+}
+
+fn string(values: &StructArray, member: &str) -> Option<String> {
+    let column = values.column_by_name(member)?.as_any().downcast_ref::<StringArray>()?;
+    column.is_valid(0).then(|| column.value(0).to_owned())
+}
+
+fn unreadable(page: &Page, error: &object_store::Error) -> DataFusionError {
+    let problem = Problem::error("PX104", format!("page {} of collection {} cannot be read: {error}", page.path, page.collection_id));
+    Error::failed(problem.hint("it was there when the run began: fetch it again, then run again")).into()
+}
+
+/// Decodes on a blocking thread while the bytes arrive; at most two batches wait.
+fn streamed(
+    columns: Arc<Columns>,
+    page: Page,
+    bytes: BoxStream<'static, object_store::Result<Bytes>>,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let (send_bytes, receive_bytes) = mpsc::channel(4);
+    let (send, receive) = mpsc::channel(2);
+    let mut bytes = bytes;
+    let pump = async move {
+        while let Some(chunk) = bytes.next().await {
+            if send_bytes.send(chunk.map_err(std::io::Error::other)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let decode = move || {
+        let reader = ChunkReader { chunks: receive_bytes, current: Bytes::new() };
+        let mut emit = |batch| send.blocking_send(Ok(batch)).map_err(|_| stopped());
+        if let Err(error) = columns.decode(&page, PageBytes::Stream(Box::new(reader)), &mut emit) {
+            // The receiver is gone when the query was dropped; then nobody waits for the error either.
+            let _ = send.blocking_send(Err(error.into()));
+        }
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(pump);
+    tasks.spawn_blocking(decode);
+    futures::stream::unfold((receive, tasks), |(mut receive, tasks)| async move {
+        let batch = receive.recv().await?;
+        Some((batch, (receive, tasks)))
+    })
+    .boxed()
+}
+
+fn stopped() -> Error {
+    Error::new(crate::error::Kind::Stopped, Problem::error("PR001", "the query was stopped"))
+}
+
+/// Chunks that arrive asynchronously, read from a blocking thread.
+struct ChunkReader {
+    chunks: mpsc::Receiver<std::io::Result<Bytes>>,
+    current: Bytes,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.current.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.current = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let length = into.len().min(self.current.len());
+        self.current.copy_to_slice(&mut into[..length]);
+        Ok(length)
+    }
+}
