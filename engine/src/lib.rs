@@ -12,6 +12,7 @@ pub mod job;
 pub mod mapping;
 pub mod scan;
 pub mod sink;
+pub mod sql;
 pub mod table;
 
 pub use error::{Error, Result};

@@ -6,7 +6,9 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, UInt8Array, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, UInt8Array, UInt32Array, new_null_array,
+};
 use arrow::array::{ListBuilder, StringBuilder, StructBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::{Buf, Bytes};
@@ -156,10 +158,11 @@ fn page_of(file: &PartitionedFile) -> Result<Page> {
         _ => String::new(),
     };
     let path = string(page, "path").unwrap_or_else(|| file.object_meta.location.to_string());
-    let harvested_at = match ScalarValue::try_from_array(page.column_by_name("harvested_at").unwrap_or(&new_null_array(&DataType::Int64, 1)), 0)? {
-        ScalarValue::Int64(seconds) => seconds,
-        _ => None,
-    };
+    let harvested_at =
+        match ScalarValue::try_from_array(page.column_by_name("harvested_at").unwrap_or(&new_null_array(&DataType::Int64, 1)), 0)? {
+            ScalarValue::Int64(seconds) => seconds,
+            _ => None,
+        };
     Ok(Page { collection_id, path, source_url: string(page, "source_url"), harvested_at })
 }
 

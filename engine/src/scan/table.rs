@@ -96,7 +96,13 @@ impl TableProvider for HarvestTable {
         TableType::Base
     }
 
-    async fn scan(&self, state: &dyn Session, projection: Option<&Vec<usize>>, _: &[Expr], _: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let all = scan_schema(&self.scan);
         let position = |index: usize| all.index_of(self.schema.field(index).name());
         let indices: Vec<usize> = match projection {
