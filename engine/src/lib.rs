@@ -1,8 +1,8 @@
 //! How jobs are planned, run, checked and committed.
 //!
-//! Read in the order in which a record travels: [`format`] turns the bytes of a page into batches, [`scan`] is the table
-//! over a collection's pages, [`function`] holds what a mapping may call, `mapping` plans it, `sink` writes what came
-//! out, `table` is the commit log, [`job`] is one run from start to report.
+//! [`project`] is what an operator writes. Then read in the order in which a record travels: [`format`] turns the bytes of
+//! a page into batches, [`scan`] is the table over a collection's pages, [`function`] holds what a mapping may call,
+//! [`mapping`] plans it, [`sink`] writes what came out, [`table`] is the commit log, [`job`] is one run from start to report.
 
 pub mod catalog;
 pub mod error;
@@ -10,6 +10,7 @@ pub mod format;
 pub mod function;
 pub mod job;
 pub mod mapping;
+pub mod project;
 pub mod scan;
 pub mod sink;
 pub mod sql;
