@@ -2,3 +2,62 @@
 //!
 //! All are pure. Text functions take text and give text, or take a list and give a list, value by value; NULL gives
 //! NULL; blank results are NULL, and are dropped from a list. Nothing throws on a value.
+//!
+//! * [`declaration`]: what a function file declares: name, parameters, examples, and how it binds to a call.
+//! * [`call`]: what is known of one call when it is planned: types and constants; the errors about them.
+//! * [`adapter`]: a declaration as DataFusion's `ScalarUDF`.
+//! * [`polymorphic`]: one kernel for text and for lists of text, without an allocation per value.
+//! * [`lookup`]: the project's value tables, for `decode()`.
+//!
+//! To add a function: a file that declares `FUNCTION`, its `mod` line, and its line in `FUNCTIONS`, both below.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+pub mod adapter;
+pub mod call;
+pub mod declaration;
+pub mod lookup;
+pub mod polymorphic;
+
+#[cfg(test)]
+mod examples;
+
+mod text {
+    //! One value in, one value out.
+    pub(super) mod clean;
+    pub(super) mod strip_dot;
+}
+
+mod list {
+    //! Functions that make, filter or fold lists of text.
+    pub(super) mod first_of;
+    pub(super) mod pick;
+    pub(super) mod split;
+}
+
+pub use adapter::Udf;
+pub use declaration::{Function, FunctionDoc};
+pub use lookup::Lookups;
+
+/// Every SQL function, in the order in which `pacha functions` prints them.
+static FUNCTIONS: &[&Function] = &[
+    // text
+    &text::clean::FUNCTION,
+    &text::strip_dot::FUNCTION,
+    // lists
+    &list::split::FUNCTION,
+    &list::pick::FUNCTION,
+    &list::first_of::FUNCTION,
+];
+
+/// All functions, ready to be registered on a session; `decode()` reads `lookups`.
+pub fn all(lookups: &Arc<Lookups>) -> Vec<Arc<ScalarUDF>> {
+    FUNCTIONS.iter().map(|function| Arc::new(ScalarUDF::from(Udf::new(function, lookups)))).collect()
+}
+
+/// What `pacha functions` prints.
+pub fn documentation() -> Vec<FunctionDoc> {
+    FUNCTIONS.iter().map(|function| function.documentation()).collect()
+}

@@ -1,0 +1,91 @@
+//! `clean(x)`: tidy white space, composed letters, no control characters.
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use crate::function::declaration::{Accepts, Family, Function, Parameter, Returns, text_kernel};
+
+pub(crate) static FUNCTION: Function = Function {
+    name: "clean",
+    family: Family::Text,
+    summary: "Trims, collapses white space (also no-break spaces and line breaks) to one space, composes letters and their accents \
+              (NFC), drops control characters.",
+    parameters: &[Parameter::required("x", Accepts::Text, "what to tidy")],
+    returns: Returns::Same,
+    bind: |_| text_kernel(clean),
+    examples: &[("clean('  two   words ')", "two words"), ("clean(['a' || chr(160) || ' b', ' '])", "[a b]")],
+    see_also: &["strip_dot"],
+};
+
+fn clean<'a>(value: &'a str, scratch: &'a mut String) -> &'a str {
+    if is_clean_ascii(value.as_bytes()) {
+        return value;
+    }
+    if is_nfc_quick(value.chars()) == IsNormalized::Yes {
+        tidy(value.chars(), scratch);
+    } else {
+        tidy(value.nfc(), scratch);
+    }
+    scratch
+}
+
+/// Most values are; one look at the bytes tells.
+fn is_clean_ascii(bytes: &[u8]) -> bool {
+    let mut before = b' ';
+    for byte in bytes {
+        if !(b' '..0x7f).contains(byte) || (*byte == b' ' && before == b' ') {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b' '
+}
+
+fn tidy(letters: impl Iterator<Item = char>, out: &mut String) {
+    let mut space = false;
+    for letter in letters {
+        // U+0085, a control character, is white space: it may stand between two words.
+        if letter.is_whitespace() {
+            space = true;
+        } else if !letter.is_control() {
+            if space && !out.is_empty() {
+                out.push(' ');
+            }
+            space = false;
+            out.push(letter);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(value: &str) -> String {
+        clean(value, &mut String::new()).to_owned()
+    }
+
+    #[test]
+    fn white_space_of_any_kind_becomes_one_space() {
+        assert_eq!(cleaned("\u{a0} a\u{2003}\r\n\tb\u{85}c \u{3000}"), "a b c");
+        assert_eq!(cleaned("a  b"), "a b");
+        assert_eq!(cleaned(" \n "), "");
+    }
+
+    #[test]
+    fn accents_are_composed_and_other_scripts_stay() {
+        assert_eq!(cleaned("Cafe\u{301}"), "Café");
+        assert_eq!(cleaned("大津 道"), "大津 道");
+    }
+
+    #[test]
+    fn control_characters_go() {
+        assert_eq!(cleaned("a\u{0}b\u{9b}c\u{7f}"), "abc");
+    }
+
+    #[test]
+    fn a_clean_value_is_returned_as_it_is() {
+        for value in ["Mill Valley", "é", ""] {
+            assert_eq!(cleaned(value), value);
+        }
+    }
+}
