@@ -1,0 +1,1 @@
+"""The measuring kit: workload, engines, measurement, agreement and report. Standard library only."""

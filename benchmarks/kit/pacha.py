@@ -1,0 +1,112 @@
+"""Pachamama as one more engine: its project is in `project/`, this file puts it beside a harvest and runs it."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.engines import SUITES
+from kit.spec import questions
+from kit.workload import MANY_COLLECTIONS, MANY_FIRST_ID
+from kit.workplace import BENCHMARKS, MANY, Workplace, emptied
+
+PROJECT = BENCHMARKS / "project"
+DATABASE = "bench"
+JOBS = {"xml": "xml", "json": "json", "many": "many"}
+"""The job of each suite that maps."""
+
+MANY_COLLECTION = """title = "Collection {number}"
+source = "oai_dc"
+pages = "../pages/{number}"
+"""
+
+
+@dataclass(frozen=True)
+class Pacha:
+    """The `pacha` binary."""
+
+    binary: Path
+    name: str = "pacha"
+    suites: tuple[str, ...] = SUITES
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def available(self, workplace: Workplace) -> bool:
+        """Whether it is built."""
+        return self.binary.exists()
+
+    def can(self, workplace: Workplace, suite: str, size: str) -> bool:
+        """All suites."""
+        return suite in self.suites
+
+    def prepare(self, workplace: Workplace, suite: str, size: str) -> None:
+        """Assembles the project beside the harvest and empties the warehouse; before the clock starts."""
+        if suite in JOBS:
+            assemble(workplace, size)
+            emptied(workplace.output(self.name, suite, size))
+        elif suite == "adhoc":
+            self._need_result(workplace, size)
+            (project(workplace, size) / "questions.sql").write_text(question_file())
+
+    def command(self, workplace: Workplace, suite: str, size: str) -> list[str]:
+        """The command that is measured."""
+        if suite == "one":
+            return [str(self.binary), "sql", "select 1"]
+        here = ["--project", str(project(workplace, size))]
+        if suite == "adhoc":
+            warehouse = ["--set", f"warehouse={workplace.output(self.name, 'xml', size)}"]
+            file = str(project(workplace, size) / "questions.sql")
+            return [str(self.binary), "sql", *here, *warehouse, "-f", file, "--format", "ndjson"]
+        warehouse = ["--set", f"warehouse={workplace.output(self.name, suite, size)}"]
+        return [str(self.binary), "run", JOBS[suite], *here, *warehouse, "--force", "--format", "json"]
+
+    def result(self, workplace: Workplace, suite: str, size: str) -> Path:
+        """The folder of Parquet files it wrote."""
+        return workplace.output(self.name, suite, size) / DATABASE / "mapped" / "data"
+
+    def columns(self) -> dict[str, str]:
+        """Columns with another name than in the specification: a published table has the first two for itself."""
+        return {"id": "record_id", "collection_id": "holding_id"}
+
+    def versions(self, workplace: Workplace) -> dict[str, str]:
+        """What the binary calls itself."""
+        printed = subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True)
+        return {"pacha": printed.stdout.split()[-1]}
+
+    def _need_result(self, workplace: Workplace, size: str) -> None:
+        """Maps the harvest, if no measured run has; should that fail, the measured command will say so."""
+        if any(self.result(workplace, "xml", size).rglob("*.parquet")):
+            return
+        self.prepare(workplace, "xml", size)
+        with workplace.log(f"pacha-for-adhoc-{size}", "out").open("wb") as out:
+            command = self.command(workplace, "xml", size)
+            subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
+
+
+def project(workplace: Workplace, size: str) -> Path:
+    """The project beside a harvest; its collections name their pages relative to it."""
+    return workplace.harvest(size) / "project"
+
+
+def assemble(workplace: Workplace, size: str) -> None:
+    """Copies the project beside a harvest. What a run keeps there, such as the shape of JSON documents, stays."""
+    folder = project(workplace, size)
+    jobs = {"many.toml"} if size == MANY else {"xml.toml", "json.toml"}
+
+    def left_out(parent: str, names: list[str]) -> set[str]:
+        if Path(parent) == PROJECT / "jobs":
+            return set(names) - jobs
+        if Path(parent) == PROJECT / "collections" and size == MANY:
+            return set(names)
+        return set()
+
+    shutil.copytree(PROJECT, folder, dirs_exist_ok=True, ignore=left_out)
+    shutil.copy(workplace.harvest(size) / "collections.csv", folder / "lookups" / "collections.csv")
+    if size == MANY:
+        for number in range(MANY_FIRST_ID, MANY_FIRST_ID + MANY_COLLECTIONS):
+            (folder / "collections" / f"{number}.toml").write_text(MANY_COLLECTION.format(number=number))
+
+
+def question_file() -> str:
+    """The four questions as one file of SQL."""
+    asked = questions(f"{DATABASE}.mapped", "unnest(subjects)")
+    return "".join(f"-- {name}\n{question};\n" for name, question in asked.items())
