@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, when};
 use datafusion::prelude::{SessionConfig, SessionContext, lit};
 use schemas::problem::Problems;
 
-use super::{FUNCTIONS, Function, Lookups, all};
+use super::{FUNCTIONS, Function, Lookups, all, documentation};
 
 /// The session of a mapping, with lookups of its own.
 fn session() -> SessionContext {
@@ -152,4 +152,57 @@ async fn views_dictionaries_numbers_and_nulls_count_as_text() {
     ] {
         assert_eq!(query(&session, &format!("SELECT {sql}")).await.expect(sql), [expected], "{sql}");
     }
+}
+
+#[tokio::test]
+async fn a_misspelt_field_lookup_or_mode_is_told_with_the_closest() {
+    for (sql, expected) in [
+        (
+            "pluck([{'name': 'Ada', 'role': 1}], 'nmae')",
+            "PM201 no field \"nmae\" in struct<name: string, role: bigint>; hint: did you mean name?",
+        ),
+        ("pluck(['a'], 'name')", "PM210 pluck() wants a list of structs; x is list<string>"),
+        ("decode('CR', 'rigths')", "PM203 no lookup \"rigths\" in lookups/; hint: did you mean rights?"),
+        ("decode('CR', 'rights.url')", "PM203 no column \"url\" in the lookup \"rights\"; hint: did you mean uri?"),
+        ("sort_title('a', 'uclcd')", "PM210 sort_title() knows no mode 'uclcd'; hint: did you mean ucldc?"),
+        (r"rewrite('a', '(a)', '\2')", r"PM210 rewrite() has no group \2 to put in: the pattern has 1"),
+        ("truncate('a', -1)", "PM210 truncate() wants a number of 0 or more as n, the same for all rows"),
+        ("clean([['a']])", "PM210 clean() wants text or a list of text; x is list<list<string>>; hint: try clean(flatten(x))"),
+        ("clean({'a': 1})", "PM210 clean() wants text or a list of text; x is struct<a: bigint>; hint: try clean(x['a'])"),
+        ("truncate('a', 'b')", "PM210 truncate() wants a constant whole number; 'b' is string"),
+        ("split('a', NULL)", "PM210 split() wants a text as delimiter, the same for all rows"),
+    ] {
+        let message = failure(&format!("SELECT {sql}")).await;
+        assert!(message.contains(expected), "{sql}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_null_a_null_list_and_an_empty_list_go_through_every_text_function() {
+    let session = session();
+    for (sql, expected) in [
+        ("split(NULL, ';')", "NULL"),
+        ("split('', ';')", "[]"),
+        ("pick(arrow_cast(NULL, 'List(Utf8)'), 'a')", "NULL"),
+        ("pick([], 'a')", "[]"),
+        ("list(arrow_cast(NULL, 'List(Utf8)'))", "[]"),
+        ("dedupe(['a', 'a', NULL])", "[a]"),
+        ("dedupe(arrow_cast(NULL, 'List(Utf8)'), true)", "NULL"),
+        ("pluck(NULL, 'name')", "NULL"),
+        ("pluck(arrow_cast([{'a': 'x'}], 'LargeList(Struct(\"a\": Utf8View))'), 'a')", "[x]"),
+        ("sort_title(NULL)", "~title unknown"),
+        ("sort_title([])", "[]"),
+        ("array_transform(['CR'], x -> decode(x, 'rights'))", "[copyrighted]"),
+        ("array_transform([{'t': 'CR', 'i': 'x'}], d -> join_nonempty(': ', decode(d['t'], 'rights'), d['i']))", "[copyrighted: x]"),
+    ] {
+        assert_eq!(query(&session, &format!("SELECT {sql}")).await.expect(sql), [expected], "{sql}");
+    }
+}
+
+#[test]
+fn documentation_says_how_to_call() {
+    let documentation = documentation();
+    let decode = documentation.iter().find(|function| function.name == "decode").unwrap();
+    assert_eq!(decode.signature, "decode(x, lookup [, default])");
+    assert_eq!(decode.arguments[1].1.split(':').next(), Some("a constant text"));
 }

@@ -67,7 +67,11 @@ impl Lookups {
         };
         let column = match wanted {
             None => 1,
-            Some(name) => lookup.columns.iter().position(|column| column == name).ok_or_else(|| lookup.unknown(address, name))?,
+            Some(name) => lookup
+                .columns
+                .iter()
+                .position(|column| column == name)
+                .ok_or_else(|| lookup.unknown(address.split('.').next().unwrap_or(address), name))?,
         };
         Ok(LookupColumn { lookup: Arc::clone(lookup), column })
     }
@@ -124,8 +128,8 @@ impl Lookup {
         Some(lookup)
     }
 
-    fn unknown(&self, address: &str, name: &str) -> Problem {
-        let problem = Problem::error(UNKNOWN_CODE, format!("no column \"{name}\" in the lookup \"{address}\""));
+    fn unknown(&self, table: &str, name: &str) -> Problem {
+        let problem = Problem::error(UNKNOWN_CODE, format!("no column \"{name}\" in the lookup \"{table}\""));
         problem.hint(suggest::hint(name, self.columns.iter().skip(1).map(String::as_str)))
     }
 }
@@ -135,5 +139,58 @@ impl LookupColumn {
     pub fn get(&self, key: &str) -> Option<&str> {
         let row = self.lookup.keys.get(key).or_else(|| self.lookup.keys.get(key.trim()))?;
         Some(self.lookup.rows[*row].get(self.column).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Lookups, Vec<String>) {
+        let mut problems = Problems::default();
+        let lookups = Lookups::read([("rights".to_owned(), text.to_owned())], &mut problems);
+        (lookups, problems.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_table_is_addressed_by_name_and_column() {
+        let (lookups, problems) = read("\u{feff}code,label,uri\r\n\r\nCR, copyrighted ,http://a.example\r\n\"a, b\",c\r\n");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(lookups.column("rights").unwrap().get("CR"), Some("copyrighted"));
+        assert_eq!(lookups.column("rights.uri").unwrap().get(" CR "), Some("http://a.example"));
+        assert_eq!(lookups.column("rights").unwrap().get("a, b"), Some("c"));
+        assert_eq!(lookups.column("rights.uri").unwrap().get("a, b"), Some(""));
+        assert_eq!(lookups.column("rights").unwrap().get("XX"), None);
+    }
+
+    #[test]
+    fn an_unknown_table_or_column_is_told_with_the_closest_name() {
+        let (lookups, _) = read("code,label,uri\nCR,copyrighted,\n");
+        let message = |address: &str| lookups.column(address).unwrap_err().to_string();
+        assert_eq!(message("rigths"), "PM203 no lookup \"rigths\" in lookups/; hint: did you mean rights?");
+        assert_eq!(message("rights.url"), "PM203 no column \"url\" in the lookup \"rights\"; hint: did you mean uri?");
+        let none = Lookups::default().column("x").unwrap_err().to_string();
+        assert_eq!(none, "PM203 no lookup \"x\" in lookups/; hint: write lookups/x.csv with a header row; its first column is the key");
+    }
+
+    #[test]
+    fn a_repeated_key_and_a_row_too_long_are_told_with_their_line() {
+        let (lookups, problems) = read("code,label\nCR,one\nCR,two\nPD,a,b\nPD,public domain\n");
+        assert_eq!(
+            problems,
+            [
+                "PC120 lookups/rights.csv:3:1: the key \"CR\" is there already; hint: remove one of the two; the first is used",
+                "PC120 lookups/rights.csv:4:1: 3 cells in a row of 2 columns; hint: put double quotes around a value that has a comma",
+            ]
+        );
+        let column = lookups.column("rights").unwrap();
+        assert_eq!((column.get("CR"), column.get("PD")), (Some("one"), Some("public domain")));
+    }
+
+    #[test]
+    fn a_file_without_a_value_column_is_no_lookup() {
+        let (lookups, problems) = read("code\nCR\n");
+        assert_eq!(problems.len(), 1);
+        assert!(lookups.column("rights").is_err());
     }
 }

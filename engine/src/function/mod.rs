@@ -26,14 +26,35 @@ mod examples;
 
 mod text {
     //! One value in, one value out.
+    pub(super) mod after;
+    pub(super) mod before;
+    pub(super) mod capitalize;
     pub(super) mod clean;
+    pub(super) mod decode;
+    pub(super) mod limit_length;
+    pub(super) mod slug;
+    pub(super) mod sort_title;
+    pub(super) mod strip_brackets;
     pub(super) mod strip_dot;
+    pub(super) mod strip_html;
+    pub(super) mod strip_punct;
+    pub(super) mod strip_quotes;
+    pub(super) mod truncate;
 }
 
 mod list {
     //! Functions that make, filter or fold lists of text.
+    pub(super) mod collate;
+    pub(super) mod dedupe;
+    pub(super) mod drop_values;
     pub(super) mod first_of;
+    pub(super) mod join_nonempty;
+    pub(super) mod last_of;
+    pub(super) mod list;
     pub(super) mod pick;
+    pub(super) mod pluck;
+    pub(super) mod reject;
+    pub(super) mod rewrite;
     pub(super) mod split;
 }
 
@@ -45,11 +66,33 @@ pub use lookup::Lookups;
 static FUNCTIONS: &[&Function] = &[
     // text
     &text::clean::FUNCTION,
+    &text::strip_html::FUNCTION,
+    &text::strip_punct::FUNCTION,
     &text::strip_dot::FUNCTION,
+    &text::strip_brackets::FUNCTION,
+    &text::strip_quotes::FUNCTION,
+    &text::capitalize::FUNCTION,
+    &text::limit_length::FUNCTION,
+    &text::truncate::FUNCTION,
+    &text::slug::FUNCTION,
+    &text::sort_title::FUNCTION,
+    &text::before::FUNCTION,
+    &text::after::FUNCTION,
     // lists
+    &list::list::FUNCTION,
     &list::split::FUNCTION,
+    &list::collate::FUNCTION,
+    &list::join_nonempty::FUNCTION,
     &list::pick::FUNCTION,
+    &list::reject::FUNCTION,
     &list::first_of::FUNCTION,
+    &list::last_of::FUNCTION,
+    &list::pluck::FUNCTION,
+    &list::rewrite::FUNCTION,
+    &list::dedupe::FUNCTION,
+    &list::drop_values::FUNCTION,
+    // vocabularies
+    &text::decode::FUNCTION,
 ];
 
 /// All functions, ready to be registered on a session; `decode()` reads `lookups`.

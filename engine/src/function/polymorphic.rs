@@ -144,6 +144,11 @@ impl<'a> Texts<'a> {
         }
     }
 
+    /// Whether rows are lists.
+    pub fn in_lists(&self) -> bool {
+        self.lists.is_some()
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.lists.map_or(self.values.len(), Array::len)
@@ -160,7 +165,7 @@ impl<'a> Texts<'a> {
     }
 
     /// The values of a row that are not NULL, in order.
-    pub fn row(&self, row: usize) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
+    pub fn row(&self, row: usize) -> impl DoubleEndedIterator<Item = &'a str> + Clone + use<'a> {
         let range = match self.lists {
             _ if self.is_null(row) => 0..0,
             None => row..row + 1,

@@ -16,7 +16,7 @@ pub(crate) static FUNCTION: Function = Function {
     returns: Returns::Text,
     bind: |_| kernel(|arguments| first_of(&arguments[0])),
     examples: &[("first_of(['', 'a', 'b'])", "a"), ("first_of([])", "NULL"), ("first_of('a')", "a")],
-    see_also: &["pick"],
+    see_also: &["last_of", "pick"],
 };
 
 fn first_of(array: &ArrayRef) -> Result<ArrayRef> {

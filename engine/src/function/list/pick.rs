@@ -18,7 +18,7 @@ pub(crate) static FUNCTION: Function = Function {
         ("pick(['id 12', 'http://a.example/cdm/ref/1'], '/cdm/ref/')", "[http://a.example/cdm/ref/1]"),
         ("pick('http://a.example', '^https:')", "NULL"),
     ],
-    see_also: &["first_of"],
+    see_also: &["reject", "first_of"],
 };
 
 fn pick(call: &Call<'_>) -> Result<Kernel> {

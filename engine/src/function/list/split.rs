@@ -26,7 +26,7 @@ pub(crate) static FUNCTION: Function = Function {
         ("split(['Mills--California', 'Bridges'], '--')", "[Mills, California, Bridges]"),
         ("split('first<br/>second | third', '<br>', '|')", "[first, second, third]"),
     ],
-    see_also: &["pick"],
+    see_also: &["collate", "dedupe", "rewrite"],
 };
 
 fn split(call: &Call<'_>) -> Result<Kernel> {

@@ -13,7 +13,7 @@ pub(crate) static FUNCTION: Function = Function {
     returns: Returns::Same,
     bind: |_| text_kernel(clean),
     examples: &[("clean('  two   words ')", "two words"), ("clean(['a' || chr(160) || ' b', ' '])", "[a b]")],
-    see_also: &["strip_dot"],
+    see_also: &["strip_html", "strip_punct"],
 };
 
 fn clean<'a>(value: &'a str, scratch: &'a mut String) -> &'a str {

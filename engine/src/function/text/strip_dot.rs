@@ -10,7 +10,7 @@ pub(crate) static FUNCTION: Function = Function {
     returns: Returns::Same,
     bind: |_| text_kernel(|value, _| strip_dot(value)),
     examples: &[("strip_dot('Sonoma.')", "Sonoma"), ("strip_dot('and then...')", "and then..."), ("strip_dot(['a.', '.'])", "[a]")],
-    see_also: &["clean"],
+    see_also: &["strip_punct", "clean"],
 };
 
 fn strip_dot(value: &str) -> &str {
