@@ -1,8 +1,8 @@
 """Compares results column by column. Runs in DuckDB's virtual environment; the list of results is JSON on stdin.
 
 A result is described by its number of rows and, for each column of the specification, a checksum over (id, value) that
-does not depend on the order of the rows, nor on the order inside a list. DuckDB hashes a null list like an empty one, so
-null lists are counted too. The first result is what the others should be.
+depends on no order, neither of rows nor inside a list. DuckDB hashes a null list like an empty one, so null lists are
+counted too. The first result is what the others should be.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The workload: seeded harvests of OAI-PMH pages, and the same records as JSON Lines.
 
 Record `i` depends on the seed and on `i` alone (`records.py`). So every size is a prefix of the next one, and XML and
-JSON Lines hold the same records. The XML has what harvested XML has: entities, CDATA, deleted records. Twenty sets are in
-no list of collections.
+JSON Lines hold the same records. The XML has what harvested XML has: entities, CDATA, deleted records. Twenty sets are
+in no list of collections.
 
 * `generate` writes one large harvest: `xml/page-NNNNNN.xml` of 100 records, `jsonl/part-NNNNN.jsonl` of 25,000,
   `collections.csv` and `manifest.json` with the totals that a run must account for.

@@ -3,17 +3,14 @@ FROM vernacular
 SELECT
   datestamp,
   sets[1] AS set_spec,
-  CAST(nullif(decode(sets[1], 'collections.collection_id', ''), '') AS INT) AS holding_id,
-  nullif(decode(sets[1], 'collections.collection_name', ''), '') AS collection_name,
-  decode(sets[1], 'collections.campus', 'unknown') AS campus,
+  CAST(decode(sets[1], 'collections.collection_id', default => NULL) AS INT) AS holding_id,
+  decode(sets[1], 'collections.collection_name', default => NULL) AS collection_name,
+  decode(sets[1], 'collections.campus', default => 'unknown') AS campus,
   clean(first_of(title)) AS title,
   list(clean(creator)) AS creators,
   list(clean(split(subject, ';'))) AS subjects,
   nullif(array_to_string(clean(description), ' '), '') AS description,
-  CASE
-    WHEN first_of(type) IS NULL THEN 'unknown'
-    ELSE decode(lower(clean(first_of(type))), 'types', 'other')
-  END AS type,
+  coalesce(decode(lower(clean(first_of(type))), 'types', default => 'other'), 'unknown') AS type,
   lower(clean(first_of(language))) AS language,
   clean(first_of(date)) AS date,
   CAST(regexp_match(array_to_string(date, '|'), '[0-9]{4}')[1] AS INT) AS year,
