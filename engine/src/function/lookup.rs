@@ -10,8 +10,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use schemas::problem::{Problem, Problems, Source};
 use schemas::suggest;
 
-/// Code of a mistake in a lookup file.
-pub const FILE_CODE: &str = "PC120";
+use crate::project::code;
 
 /// Code of a lookup or column that does not exist.
 pub const UNKNOWN_CODE: &str = "PM203";
@@ -95,7 +94,7 @@ impl Lookup {
             let row = match record {
                 Ok(row) => row,
                 Err(error) => {
-                    problems.push(Problem::error(FILE_CODE, format!("cannot read the CSV: {error}")).at(source, 0..0));
+                    problems.push(Problem::error(code::LOOKUP, format!("cannot read the CSV: {error}")).at(source, 0..0));
                     return None;
                 }
             };
@@ -107,13 +106,13 @@ impl Lookup {
             }
             if row.len() > lookup.columns.len() {
                 let message = format!("{} cells in a row of {} columns", row.len(), lookup.columns.len());
-                let problem = Problem::error(FILE_CODE, message).at(source, span);
+                let problem = Problem::error(code::LOOKUP, message).at(source, span);
                 problems.push(problem.hint("put double quotes around a value that has a comma"));
                 continue;
             }
             let key = row.get(0).unwrap_or_default();
             if lookup.keys.contains_key(key) {
-                let problem = Problem::warning(FILE_CODE, format!("the key \"{key}\" is there already")).at(source, span);
+                let problem = Problem::warning(code::LOOKUP, format!("the key \"{key}\" is there already")).at(source, span);
                 problems.push(problem.hint("remove one of the two; the first is used"));
                 continue;
             }
@@ -121,7 +120,7 @@ impl Lookup {
             lookup.rows.push(row);
         }
         if lookup.columns.len() < 2 {
-            let problem = Problem::error(FILE_CODE, "a lookup needs a key and at least one value column").at(source, 0..0);
+            let problem = Problem::error(code::LOOKUP, "a lookup needs a key and at least one value column").at(source, 0..0);
             problems.push(problem.hint("begin the file with a header row such as key,value"));
             return None;
         }
@@ -179,8 +178,8 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "PC120 lookups/rights.csv:3:1: the key \"CR\" is there already; hint: remove one of the two; the first is used",
-                "PC120 lookups/rights.csv:4:1: 3 cells in a row of 2 columns; hint: put double quotes around a value that has a comma",
+                "PC113 lookups/rights.csv:3:1: the key \"CR\" is there already; hint: remove one of the two; the first is used",
+                "PC113 lookups/rights.csv:4:1: 3 cells in a row of 2 columns; hint: put double quotes around a value that has a comma",
             ]
         );
         let column = lookups.column("rights").unwrap();

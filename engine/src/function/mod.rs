@@ -50,6 +50,7 @@ mod list {
     pub(super) mod first_of;
     pub(super) mod join_nonempty;
     pub(super) mod last_of;
+    #[expect(clippy::module_inception, reason = "the function list() stands in the family of lists")]
     pub(super) mod list;
     pub(super) mod pick;
     pub(super) mod pluck;
