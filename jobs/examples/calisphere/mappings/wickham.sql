@@ -1,0 +1,1 @@
+FROM contentdm SELECT * REPLACE ('https://photos.wickham.example/cdm/' || after(is_shown_at, '/cdm/') AS is_shown_at)

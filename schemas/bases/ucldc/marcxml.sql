@@ -1,0 +1,66 @@
+-- MARC in the columns of ucldc; m is the record as marc() reads it. A record that does not say what it is in 336 is what the
+-- seventh character of its leader says.
+FROM vernacular
+SELECT
+  ucldc_id(collection_id, record_id, marc(m, '024a 856u')) AS id,
+  record_id AS calisphere_id,
+  marc(m, '245!c 242 240 +880') AS title,
+  CASE
+    WHEN cardinality(marc(m, '336a')) > 0 THEN dcmi_type(marc(m, '336a'))
+    ELSE list(CASE substr(leader, 7, 1)
+      WHEN 'a' THEN 'text' WHEN 't' THEN 'text' WHEN 'c' THEN 'text' WHEN 'd' THEN 'text'
+      WHEN 'e' THEN 'image' WHEN 'f' THEN 'image' WHEN 'k' THEN 'image'
+      WHEN 'g' THEN 'moving image' WHEN 'i' THEN 'sound' WHEN 'j' THEN 'sound'
+      WHEN 'm' THEN 'software' WHEN 'o' THEN 'collection' WHEN 'p' THEN 'collection' WHEN 'r' THEN 'physical object'
+    END)
+  END AS type,
+  CAST(NULL AS VARCHAR) AS is_shown_at,
+  marc(m, '540a 506a') AS rights,
+  rights_uri(marc(m, '540au')) AS rights_uri,
+  CAST(NULL AS VARCHAR) AS is_shown_by,
+  CAST(NULL AS VARCHAR[]) AS thumbnail_candidates,
+  NULL AS thumbnail_source,
+  NULL AS media_source,
+  marc(m, '246 +880') AS alternative_title,
+  marc(m, '100 110 111 +880') AS contributor,
+  CAST(NULL AS VARCHAR[]) AS coverage,
+  marc(m, '700ae 710ae +880') AS creator,
+  marc(m, '260c 264c') AS date,
+  marc(m, '500-599a', skip => '506 538 540 541 561') AS description,
+  marc(m, '300 340b') AS extent,
+  marc(m, '340a') AS format,
+  marc(m, '655a') AS genre,
+  collate(marc(m, '001'), marc(m, '020a 022a 024a 027a 088a')) AS identifier,
+  language_name(marc(m, '041a')) AS language,
+  marc(m, '852a') AS location,
+  marc(m, '541a 561a') AS provenance,
+  marc(m, '260ab 264ab +880') AS publisher,
+  marc(m, '760-787') AS relation,
+  CAST(NULL AS VARCHAR[]) AS rights_holder,
+  CAST(NULL AS VARCHAR[]) AS rights_note,
+  CAST(NULL AS VARCHAR[]) AS rights_date,
+  marc(m, '786t') AS source,
+  strip_dot(marc(m, '651a') || marc(m, '600z 610-619z 630z 650z 651z 653-658z 690-699z')) AS spatial,
+  marc(m, '600!2 610-619!2 630!2 650!2 651!2 653-658!2 690-699!2') AS subject,
+  marc(m, '648a 650y 651y') AS temporal,
+  CAST(NULL AS VARCHAR[]) AS transcription,
+  sort_title(first_of(marc(m, '245!c'))) AS sort_title,
+  facet_decade(marc(m, '260c 264c')) AS facet_decade,
+  date_sort_start(dates(marc(m, '260c 264c'))) AS sort_date_start,
+  date_sort_end(dates(marc(m, '260c 264c'))) AS sort_date_end,
+  CAST(NULL AS INT) AS item_count,
+  CAST(NULL AS VARCHAR[]) AS collection_url,
+  list(collection.title) AS collection_name,
+  list(collection_id || '::' || collection.title) AS collection_data,
+  list(lower(collection.title) || '::' || collection.title || '::' || collection_id) AS sort_collection_data,
+  CAST(NULL AS VARCHAR[]) AS repository_url,
+  list(collection.institution) AS repository_name,
+  CAST(NULL AS VARCHAR[]) AS repository_data,
+  CAST(NULL AS VARCHAR[]) AS campus_url,
+  CAST(NULL AS VARCHAR[]) AS campus_name,
+  CAST(NULL AS VARCHAR[]) AS campus_data,
+  CAST(NULL AS VARCHAR[]) AS fetcher_type,
+  CAST(NULL AS VARCHAR[]) AS mapper_type,
+  NULL AS thumbnail,
+  NULL AS media,
+  NULL AS rikolti,
