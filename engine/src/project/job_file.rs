@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use schemas::base;
 use schemas::document::{self, Placed, Table};
 use schemas::problem::{Problem, Problems, Source};
 use schemas::source::envelope_fields;
@@ -285,25 +286,28 @@ fn check_tables(top: &mut Table<'_, '_>, steps: &[WrittenStep], inputs: &[Input]
     }
 }
 
-/// A job maps (target, and a mapping for every collection) or has steps.
+/// A job maps (target, and a mapping or base view for every collection) or has steps.
 fn check_complete(top: &mut Table<'_, '_>, job: &Job, targeted: bool, stepless: bool) {
-    let Some(mapping) = &job.mapping else {
-        if !targeted && stepless {
-            let problem = Problem::error(code::INCOMPLETE, "the job does nothing: it has neither a target with a mapping nor a step");
-            top.report(problem.hint("add mapping = \"…\" and target = \"…\", or a [[step]]"), top.span());
-        }
-        let bare: Vec<&str> =
-            job.collections.iter().filter(|collection| collection.mapping.is_none()).map(|collection| collection.id.as_str()).collect();
-        if targeted && !bare.is_empty() {
-            let shown = bare[..bare.len().min(5)].join(", ");
-            let more = if bare.len() > 5 { format!(" and {} more", bare.len() - 5) } else { String::new() };
-            let problem = Problem::error(code::MAPPING, format!("no mapping for {shown}{more}"));
-            top.report(problem.hint("add mapping = \"…\" to the job, or to each of these collections"), top.span());
+    if let Some(mapping) = &job.mapping {
+        if !targeted {
+            let problem = Problem::error(code::INCOMPLETE, "target is missing: nothing says what the mapped table must hold");
+            top.report(problem.hint("add target = \"ucldc\""), mapping.span.clone());
         }
         return;
-    };
-    if !targeted {
-        let problem = Problem::error(code::INCOMPLETE, "target is missing: nothing says what the mapped table must hold");
-        top.report(problem.hint("add target = \"ucldc\""), mapping.span.clone());
+    }
+    if !targeted && stepless {
+        let problem = Problem::error(code::INCOMPLETE, "the job does nothing: it has neither a target nor a step");
+        top.report(problem.hint("add mapping = \"…\" and target = \"…\", or a [[step]]"), top.span());
+    }
+    let Some(target) = &job.target else { return };
+    let lacks =
+        |collection: &&Arc<Collection>| collection.mapping.is_none() && base::shipped(&target.name, &collection.source.name).is_none();
+    let bare: Vec<&str> = job.collections.iter().filter(lacks).map(|collection| collection.id.as_str()).collect();
+    if !bare.is_empty() {
+        let shown = bare[..bare.len().min(5)].join(", ");
+        let more = if bare.len() > 5 { format!(" and {} more", bare.len() - 5) } else { String::new() };
+        let message = format!("no mapping for {shown}{more}, and no base view from their source to {}", target.name);
+        let problem = Problem::error(code::MAPPING, message);
+        top.report(problem.hint("add mapping = \"…\" to the job, or to each of these collections"), top.span());
     }
 }

@@ -379,7 +379,7 @@ mod tests {
     fn names_schemas_and_lookups_are_checked() {
         mistakes(
             &[
-                ("pacha.toml", "name = \n"),
+                ("pacha.toml", "nmae = 1\n"),
                 ("collections/a b.toml", "pages = \"x://y\"\nsource = \"json\"\n"),
                 ("mappings/json.sql", "SELECT 1"),
                 ("mappings/blank.sql", " \n"),
@@ -389,7 +389,7 @@ mod tests {
                 ("jobs/a.toml", "target = \"dc\"\n"),
             ],
             &[
-                "PC101 pacha.toml:1:",
+                "PC101 pacha.toml:1:1: unknown key nmae; hint: did you mean name?",
                 "PC103 collections/a b.toml:1:1: a collection cannot be called \"a b\"",
                 "PC103 mappings/json.sql:1:1: a mapping cannot be called \"json\"",
                 "PC111 mappings/blank.sql:1:1: the mapping is empty",
