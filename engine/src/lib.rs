@@ -10,6 +10,7 @@ pub mod format;
 pub mod function;
 pub mod job;
 pub mod mapping;
+pub mod progress;
 pub mod project;
 pub mod scan;
 pub mod sink;
