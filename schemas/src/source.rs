@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{self, Table};
 use crate::problem::{Problem, Problems, Source};
+pub use crate::shape::Shape;
 use crate::suggest;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sources");
@@ -86,26 +87,6 @@ pub struct FieldSpec {
     pub doc: String,
 }
 
-/// The shape of a JSON value over all pages of a collection; locked in a file beside the collection.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Shape {
-    /// Only nulls so far; becomes text.
-    Null,
-    /// true and false.
-    Boolean,
-    /// Whole numbers of 64 bits.
-    Integer,
-    /// Numbers with fractions or exponents.
-    Float,
-    /// Text, or anything seen in more than one scalar form.
-    Text,
-    /// A list; also where both a scalar and a list of them occur.
-    List(Box<Shape>),
-    /// An object: members in the order first seen.
-    Object(Vec<(String, Shape)>),
-}
-
 /// How records of a format are found and become columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceSchema {
@@ -129,6 +110,9 @@ pub struct SourceSchema {
     pub unpack: Vec<String>,
     /// The shape of `doc` (json), once it is known.
     pub shape: Option<Shape>,
+    /// The whole locked shape, where `shape` is only the part of it that a query reads: what is in here and not in
+    /// `shape` is passed over, what is in neither has drifted from the lock.
+    pub locked: Option<Shape>,
 }
 
 impl SourceSchema {
@@ -175,13 +159,20 @@ impl SourceSchema {
         envelope.datestamp.extend(values(top.strings("datestamp")));
         let fields = read_fields(top, "fields");
         let unpack = values(top.strings("unpack"));
-        Self { name, codec, format, doc, namespaces, records, envelope, fields, unpack, shape: None }
+        Self { name, codec, format, doc, namespaces, records, envelope, fields, unpack, shape: None, locked: None }
     }
 
     /// The same schema with the shape of its JSON documents known.
     #[must_use]
     pub fn with_shape(&self, shape: Shape) -> Self {
         Self { shape: Some(shape), ..self.clone() }
+    }
+
+    /// The same schema, decoding only the part of `doc` on `paths` (see [`Shape::part`]).
+    #[must_use]
+    pub fn with_part(&self, paths: &[&[String]]) -> Self {
+        let locked = self.locked.as_ref().or(self.shape.as_ref());
+        Self { shape: locked.map(|shape| shape.part(paths)), locked: locked.cloned(), ..self.clone() }
     }
 
     /// Columns of the vernacular table: the envelope, then the fields.
@@ -213,22 +204,6 @@ impl FieldKind {
             Self::Text | Self::Xml => DataType::Utf8,
             Self::Group(members) => list_of(DataType::Struct(members.iter().map(FieldSpec::arrow_field).collect())),
             Self::Children { .. } => list_of(child_type()),
-        }
-    }
-}
-
-impl Shape {
-    /// The Arrow type of values of this shape.
-    pub fn data_type(&self) -> DataType {
-        match self {
-            Self::Null | Self::Text => DataType::Utf8,
-            Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
-            Self::Float => DataType::Float64,
-            Self::List(item) => list_of(item.data_type()),
-            Self::Object(members) => {
-                DataType::Struct(members.iter().map(|(name, shape)| Field::new(name, shape.data_type(), true)).collect())
-            }
         }
     }
 }

@@ -42,6 +42,6 @@ pub trait RecordFormat: Debug + Send + Sync {
 pub fn decoder(source: &Arc<SourceSchema>, projection: &[usize], batch_rows: usize) -> Result<Box<dyn RecordFormat>> {
     Ok(match source.codec {
         Codec::Xml => Box::new(xml::XmlFormat::new(source, projection, batch_rows)?),
-        Codec::Json => Box::new(json::JsonFormat::new(source, projection, batch_rows)),
+        Codec::Json => Box::new(json::JsonFormat::new(source, projection, batch_rows)?),
     })
 }

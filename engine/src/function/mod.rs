@@ -24,6 +24,10 @@ pub mod polymorphic;
 #[cfg(test)]
 mod examples;
 
+mod date;
+mod record;
+mod vocabulary;
+
 mod text {
     //! One value in, one value out.
     pub(super) mod after;
@@ -92,8 +96,29 @@ static FUNCTIONS: &[&Function] = &[
     &list::rewrite::FUNCTION,
     &list::dedupe::FUNCTION,
     &list::drop_values::FUNCTION,
+    // dates
+    &date::dates::FUNCTION,
+    &date::display_date::FUNCTION,
+    &date::bounds::BEGIN,
+    &date::bounds::END,
+    &date::bounds::EDTF,
+    &date::sort::START,
+    &date::sort::END,
+    &date::facet_decade::FUNCTION,
+    &date::move_dates::FUNCTION,
     // vocabularies
     &text::decode::FUNCTION,
+    &vocabulary::dcmi_type::FUNCTION,
+    &vocabulary::language_code::FUNCTION,
+    &vocabulary::language_name::FUNCTION,
+    &vocabulary::rights_uri::FUNCTION,
+    // identifiers
+    &vocabulary::ark::FUNCTION,
+    &vocabulary::ucldc_id::FUNCTION,
+    // records
+    &record::marc::ALL,
+    &record::marc::FIRST,
+    &record::xpath::FUNCTION,
 ];
 
 /// All functions, ready to be registered on a session; `decode()` reads `lookups`.
