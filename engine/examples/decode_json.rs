@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = start.elapsed().as_secs_f64();
     eprintln!("inferred in {seconds:.2} s, {:.0} MB/s", megabytes / seconds);
     if flags.iter().any(|flag| flag == "--lock") {
-        print!("{}", lock::write(&source.name, &shape));
+        print!("{}", lock::write(&shape));
     }
 
     let source = Arc::new(source.with_shape(shape));

@@ -42,8 +42,8 @@ fn decode(file: &Path, record_path: &str) -> (Vec<RecordBatch>, PageTally) {
     let page = Page { collection_id: "1".into(), path: file.display().to_string(), ..Page::default() };
     let mut inference = Inference::default();
     infer(&source, &page, PageBytes::Whole(bytes.clone()), &mut inference).unwrap();
-    let written = lock::write(&source.name, &inference.finish());
-    let source = Arc::new(source.with_shape(lock::read(&written).unwrap().shape));
+    let written = lock::write(&inference.finish());
+    let source = Arc::new(source.with_shape(lock::read(&written).unwrap()));
     let columns: Vec<usize> = (0..source.table_schema().fields().len()).collect();
     let format = JsonFormat::new(&source, &columns, 8192).unwrap();
     let mut batches = Vec::new();

@@ -12,28 +12,17 @@ use sha2::{Digest, Sha256};
 const VERSION: u64 = 1;
 const CODE: &str = "PX140";
 
-/// A lock file, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockFile {
-    /// Name of the source schema the shape was inferred with.
-    pub source: String,
-    /// The shape of `doc`.
-    pub shape: Shape,
-    /// SHA-256 of the shape, in hex; part of the fingerprint of a run.
-    pub digest: String,
-}
-
 /// The text of the lock file of `shape`.
-pub fn write(source: &str, shape: &Shape) -> String {
-    let value = json!({ "version": VERSION, "source": source, "digest": digest(shape), "shape": to_value(shape) });
+pub fn write(shape: &Shape) -> String {
+    let value = json!({ "version": VERSION, "digest": digest(shape), "shape": to_value(shape) });
     format!("{value:#}\n")
 }
 
-/// Reads a lock file.
+/// The shape in a lock file.
 ///
 /// # Errors
 /// It is not one, a later version wrote it, or the shape is not the one it was written with.
-pub fn read(text: &str) -> Result<LockFile, Problem> {
+pub fn read(text: &str) -> Result<Shape, Problem> {
     let again = "delete the lock file and run again: the shape is inferred anew";
     let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("the lock file is not JSON: {error}")).hint(again))?;
     match value["version"].as_u64() {
@@ -44,14 +33,13 @@ pub fn read(text: &str) -> Result<LockFile, Problem> {
         None => return Err(wrong("the lock file has no version").hint(again)),
     }
     let shape = from_value(&value["shape"], "shape").map_err(|problem| problem.hint(again))?;
-    let digest = digest(&shape);
-    if value["digest"].as_str() != Some(digest.as_str()) {
+    if value["digest"].as_str() != Some(digest(&shape).as_str()) {
         return Err(wrong("the shape in the lock file is not the one it was written with: edited by hand, or merged").hint(again));
     }
-    Ok(LockFile { source: value["source"].as_str().unwrap_or_default().to_owned(), shape, digest })
+    Ok(shape)
 }
 
-/// SHA-256 of a shape, in hex.
+/// SHA-256 of a shape, in hex; part of what a run depends on.
 pub fn digest(shape: &Shape) -> String {
     use std::fmt::Write;
     Sha256::digest(to_value(shape).to_string()).iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -118,16 +106,15 @@ mod tests {
 
     #[test]
     fn a_lock_file_gives_back_its_shape_and_the_same_text() {
-        let text = write("solr", &shape());
-        let read = read(&text).unwrap();
-        assert_eq!((read.source.as_str(), &read.shape), ("solr", &shape()));
-        assert_eq!(write(&read.source, &read.shape), text);
+        let text = write(&shape());
+        assert_eq!(read(&text).unwrap(), shape());
+        assert_eq!(write(&read(&text).unwrap()), text);
         assert!(text.contains("\"dc:title\": [\n      \"text\"\n    ]"), "{text}");
     }
 
     #[test]
     fn a_lock_file_that_was_changed_says_so() {
-        let text = write("solr", &shape());
+        let text = write(&shape());
         for (from, to, says) in [
             ("integer", "float", "edited by hand"),
             ("\"version\": 1", "\"version\": 9", "version 9"),

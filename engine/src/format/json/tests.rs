@@ -80,7 +80,7 @@ fn shape_of(page: &str) -> String {
 }
 
 fn lock_line(schema: &SourceSchema) -> String {
-    let text = lock::write("test", schema.shape.as_ref().unwrap());
+    let text = lock::write(schema.shape.as_ref().unwrap());
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     value["shape"].to_string()
 }
