@@ -15,6 +15,7 @@ pub mod project;
 pub mod scan;
 pub mod sink;
 pub mod sql;
+pub mod storage;
 pub mod table;
 
 pub use error::{Error, Result};

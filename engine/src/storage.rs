@@ -1,0 +1,279 @@
+//! URL or path → an object store and a place in it; the one list of schemes this build can read and write.
+//!
+//! `object_store` is the abstraction of storage, so there is no trait of ours: a [`Location`] is a store, a path in it, and
+//! what the user typed. Clients are cached, because a client per call would mean a connection pool and a credential look-up
+//! per call; and [`Storage`] is DataFusion's registry too, so that a plan reads through the very stores that we write
+//! through. What an object store does not promise on a local disk, surviving a power cut, is in [`durable`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use datafusion::error::DataFusionError;
+use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::{Path as ObjectPath, PathPart};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use schemas::problem::Problem;
+use url::{Position, Url};
+
+use crate::error::{Error, Result};
+
+pub mod durable;
+mod problem;
+
+pub use problem::{free_space, storage_problem};
+
+/// The stores of a process, by scheme and authority.
+#[derive(Debug, Default)]
+pub struct Storage {
+    stores: RwLock<HashMap<String, Arc<dyn ObjectStore>>>,
+}
+
+impl Storage {
+    /// No store yet; each is made when a URL first asks for it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The place that a URL or a path names. A path is relative to `base`; `~/` is the home directory.
+    ///
+    /// # Errors
+    /// The text is no URL or path, or its scheme is not built in. Nothing is read: the place need not exist.
+    pub fn resolve(&self, url_or_path: &str, base: &Path) -> Result<Location> {
+        let typed = url_or_path.trim();
+        if typed.is_empty() {
+            return Err(Problem::error("PS511", "an empty text is no place").hint("write a directory or a URL").into());
+        }
+        let url = if typed.contains("://") {
+            Url::parse(typed).map_err(|error| not_a_place(typed, &error.to_string()))?
+        } else {
+            let path = absolute(typed, base).map_err(|error| not_a_place(typed, &error.to_string()))?;
+            Url::from_file_path(&path).map_err(|()| not_a_place(typed, "it is not a path of this system"))?
+        };
+        let store = self.store(&url)?;
+        if url.scheme() == "file" && url.to_file_path().is_err() {
+            return Err(not_a_place(typed, "a file URL has three slashes, as in file:///data/warehouse").into());
+        }
+        let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| not_a_place(typed, &error.to_string()))?;
+        let shown = if typed.ends_with("//") { typed } else { typed.trim_end_matches('/') };
+        Ok(Location { store, prefix, url, shown: if shown.is_empty() { "/".into() } else { shown.into() } })
+    }
+
+    /// The store of a URL's scheme and authority: the registered or cached one, else a new one.
+    fn store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        let key = key(url);
+        if let Some(store) = self.stores.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(store));
+        }
+        let store: Arc<dyn ObjectStore> = match url.scheme() {
+            "file" => Arc::new(LocalFileSystem::new()),
+            "memory" => Arc::new(InMemory::new()),
+            scheme => return Err(not_built_in(scheme, url).into()),
+        };
+        let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(stores.entry(key).or_insert(store)))
+    }
+}
+
+impl ObjectStoreRegistry for Storage {
+    fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        self.stores.write().unwrap_or_else(PoisonError::into_inner).insert(key(url), store)
+    }
+
+    fn deregister_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
+        let removed = self.stores.write().unwrap_or_else(PoisonError::into_inner).remove(&key(url));
+        removed.ok_or_else(|| Error::from(Problem::error("PS502", format!("no store is open for {url}"))).into())
+    }
+
+    fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
+        Ok(self.store(url)?)
+    }
+}
+
+/// A place in a store: a directory or an object. Prints as the user typed it.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// The client.
+    pub store: Arc<dyn ObjectStore>,
+    /// Where in the store.
+    pub prefix: ObjectPath,
+    /// The same as a URL.
+    pub url: Url,
+    shown: String,
+}
+
+impl Location {
+    /// A place below this one. `relative` may have several parts; `.` and `..` have no meaning in a store and are taken as names.
+    #[must_use]
+    pub fn join(&self, relative: &str) -> Self {
+        let parts = relative.split('/').filter(|part| !part.is_empty());
+        let parts: Vec<PathPart<'_>> = parts.map(|part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part))).collect();
+        let prefix = self.prefix.parts().chain(parts.iter().cloned()).collect();
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(&parts);
+        }
+        let below = parts.iter().fold(self.shown.trim_end_matches('/').to_owned(), |shown, part| shown + "/" + part.as_ref());
+        Self { store: Arc::clone(&self.store), prefix, url, shown: below }
+    }
+
+    /// The same place seen through another client, such as one that retries or, in tests, one that fails.
+    #[must_use]
+    pub fn through(&self, store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, ..self.clone() }
+    }
+
+    /// The path on disk, if this is one.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
+    }
+
+    /// The whole path or URL, for a message.
+    pub fn full(&self) -> String {
+        match self.local_path() {
+            Some(path) => path.display().to_string(),
+            None => self.url.to_string(),
+        }
+    }
+
+    /// How DataFusion asks the registry for this store.
+    pub fn store_url(&self) -> ObjectStoreUrl {
+        ObjectStoreUrl::parse(&self.url[..Position::BeforePath]).unwrap_or_else(|_| ObjectStoreUrl::local_filesystem())
+    }
+
+    /// The object here, or `None` if there is none.
+    ///
+    /// # Errors
+    /// It is there, perhaps, and cannot be read.
+    pub async fn read(&self) -> Result<Option<Bytes>> {
+        let answer = match self.store.get(&self.prefix).await {
+            Ok(found) => found.bytes().await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", &error)),
+        }
+    }
+
+    /// Writes the object here, over an older one if need be. Readers see the old or the new one, never a part.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn write(&self, bytes: impl Into<PutPayload> + Send) -> Result<()> {
+        self.store.put(&self.prefix, bytes.into()).await.map_err(|error| self.failed("write", &error))?;
+        Ok(())
+    }
+
+    /// What a store's answer means to the user: what, where, what to do.
+    pub fn failed(&self, doing: &str, error: &object_store::Error) -> Error {
+        Error::failed(storage_problem(doing, self, error))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Scheme and authority, without credentials.
+fn key(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
+}
+
+/// Absolute, with `..` resolved on the text: the place need not exist yet, so the disk cannot be asked.
+fn absolute(typed: &str, base: &Path) -> std::io::Result<PathBuf> {
+    let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => base.join(typed),
+    };
+    let mut clean = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            std::path::Component::ParentDir => _ = clean.pop(),
+            other => clean.push(other),
+        }
+    }
+    Ok(clean)
+}
+
+fn not_a_place(typed: &str, why: &str) -> Problem {
+    Problem::error("PS511", format!("{typed:?} is neither a path nor a URL: {why}")).hint("write a directory such as ./warehouse, or a URL")
+}
+
+fn not_built_in(scheme: &str, url: &Url) -> Problem {
+    let place = format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path());
+    let problem = Problem::error("PS510", format!("cannot use {place}: this build reads and writes file:// and memory:// only"));
+    problem.hint(match scheme {
+        "s3" | "s3a" | "gs" | "az" | "abfs" | "abfss" => {
+            format!("use a directory, or mount the bucket; {scheme}:// needs a build with the client of that store")
+        }
+        "http" | "https" => "download it and name the file".to_owned(),
+        _ => format!("use a directory; {scheme}:// is not known, is it a spelling mistake?"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str) -> Result<Location> {
+        Storage::new().resolve(text, Path::new("/projects/calisphere"))
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_project_and_prints_as_typed() {
+        let location = resolve("../warehouse/").unwrap();
+        assert_eq!(location.to_string(), "../warehouse");
+        assert_eq!(location.full(), "/projects/warehouse");
+        assert_eq!(location.prefix.as_ref(), "projects/warehouse");
+        let file = location.join("calisphere/mapped");
+        assert_eq!(file.to_string(), "../warehouse/calisphere/mapped");
+        assert_eq!(file.full(), "/projects/warehouse/calisphere/mapped");
+        assert_eq!(file.url.as_str(), "file:///projects/warehouse/calisphere/mapped");
+        assert_eq!(file.store_url().as_str(), "file:///");
+    }
+
+    #[test]
+    fn a_name_with_spaces_marks_and_umlauts_is_the_same_on_disk_and_in_the_url() {
+        let location = resolve("my wärehouse #1, 100%").unwrap().join("a b");
+        assert_eq!(location.full(), "/projects/calisphere/my wärehouse #1, 100%/a b");
+        assert_eq!(location.prefix.as_ref(), "projects/calisphere/my wärehouse #1, 100%/a b");
+        assert_eq!(ObjectPath::from_url_path(location.url.path()).unwrap(), location.prefix);
+    }
+
+    #[test]
+    fn two_names_of_one_store_share_one_client() {
+        let storage = Storage::new();
+        let one = storage.resolve("memory://warehouse/a", Path::new("/")).unwrap();
+        let two = storage.resolve("memory://warehouse/b", Path::new("/")).unwrap();
+        let other = storage.resolve("memory://elsewhere/a", Path::new("/")).unwrap();
+        assert!(Arc::ptr_eq(&one.store, &two.store));
+        assert!(!Arc::ptr_eq(&one.store, &other.store));
+        assert!(Arc::ptr_eq(&one.store, &storage.get_store(&one.url).unwrap()));
+        assert_eq!(one.store_url().as_str(), "memory://warehouse/");
+    }
+
+    #[test]
+    fn a_scheme_that_is_not_built_in_says_so_without_the_credentials() {
+        let error = resolve("s3://key:secret@bucket/x").unwrap_err().to_string();
+        assert!(error.starts_with("PS510 cannot use s3://bucket/x: this build reads and writes file:// and memory:// only"), "{error}");
+        assert!(!error.contains("secret"));
+        assert!(resolve("sf3://bucket").unwrap_err().to_string().contains("spelling mistake"));
+    }
+
+    #[test]
+    fn what_is_no_place_is_a_mistake_of_the_project() {
+        for text in ["", "file://warehouse/x", "s3://[x"] {
+            let error = resolve(text).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().starts_with("PS511"), "{text}: {error}");
+        }
+    }
+}

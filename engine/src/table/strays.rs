@@ -1,0 +1,113 @@
+//! Files that a run left behind and no version names: of an attempt that was thrown away, or a process that died.
+//!
+//! They are invisible to readers, and cost room. They are looked for run by run, never by age or by what the newest
+//! version does not name: an older version's files are still needed, and another run's may be about to be published.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStoreExt};
+
+use super::log::Database;
+use crate::error::Result;
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Database {
+    /// The files that a run wrote below its tables and no commit names.
+    ///
+    /// # Errors
+    /// The database cannot be listed, or a commit cannot be read.
+    pub async fn strays(&self, run_id: &str) -> Result<Vec<ObjectMeta>> {
+        let mut found = Vec::new();
+        for table in self.directories().await? {
+            let directory = self.data(&table).join(run_id);
+            let files: Vec<ObjectMeta> =
+                directory.store.list(Some(&directory.prefix)).try_collect().await.map_err(|error| directory.failed("list", &error))?;
+            found.extend(files);
+        }
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let named: HashSet<ObjectPath> = self.named(run_id).await?;
+        found.retain(|file| !named.contains(&file.location));
+        Ok(found)
+    }
+
+    /// Removes [`Self::strays`]. Only for a run that has ended: one that lives would lose what it is about to publish.
+    ///
+    /// # Errors
+    /// As for [`Self::strays`], or a file cannot be removed.
+    pub async fn remove_strays(&self, run_id: &str) -> Result<Swept> {
+        let mut swept = Swept::default();
+        for file in self.strays(run_id).await? {
+            match self.location().store.delete(&file.location).await {
+                Ok(()) => swept = Swept { files: swept.files + 1, bytes: swept.bytes + file.size },
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.location().failed("delete", &error)),
+            }
+        }
+        if let Some(root) = self.location().local_path() {
+            for table in self.directories().await? {
+                let directory = root.join(&table).join("data").join(run_id);
+                let cleaned = tokio::task::spawn_blocking(move || remove_unfinished(&directory));
+                let half = cleaned.await.unwrap_or_default();
+                swept = Swept { files: swept.files + half.files, bytes: swept.bytes + half.bytes };
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Names of the directories that may be tables.
+    pub(crate) async fn directories(&self) -> Result<Vec<String>> {
+        let location = self.location();
+        let found = location.store.list_with_delimiter(Some(&location.prefix)).await;
+        let found = found.map_err(|error| location.failed("list", &error))?;
+        let names = found.common_prefixes.iter().filter_map(|prefix| prefix.filename());
+        Ok(names.filter(|name| !name.starts_with(['_', '.'])).map(str::to_owned).collect())
+    }
+
+    /// Every path of the run that some version names.
+    async fn named(&self, run_id: &str) -> Result<HashSet<ObjectPath>> {
+        let mut named = HashSet::new();
+        let below = format!("{run_id}/");
+        for commit in self.history(usize::MAX).await? {
+            for (table, change) in &commit.proposal.tables {
+                let data = self.data(table);
+                named.extend(change.add.iter().filter(|file| file.path.starts_with(&below)).map(|file| data.join(&file.path).prefix));
+            }
+        }
+        Ok(named)
+    }
+}
+
+/// Removes what the local store does not list: uploads that a dead process did not finish (`<name>#1`), and directories
+/// that are empty now.
+fn remove_unfinished(directory: &std::path::Path) -> Swept {
+    let mut swept = Swept::default();
+    let Ok(entries) = std::fs::read_dir(directory) else { return swept };
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let staged = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, number)| number.parse::<u32>().is_ok());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let below = remove_unfinished(&path);
+            swept = Swept { files: swept.files + below.files, bytes: swept.bytes + below.bytes };
+        } else if staged {
+            let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
+            if std::fs::remove_file(&path).is_ok() {
+                swept = Swept { files: swept.files + 1, bytes: swept.bytes + bytes };
+            }
+        }
+    }
+    // Fails, as it should, where files of a version are left.
+    let _ = std::fs::remove_dir(directory);
+    swept
+}
