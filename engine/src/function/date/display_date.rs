@@ -31,7 +31,9 @@ pub(super) fn check(call: &Call<'_>) -> Result<()> {
         DataType::Null => return Ok(()),
         _ => None,
     };
-    let known = |name| members.is_some_and(|members| members.find(name).is_some_and(|(_, member)| *member.data_type() == DataType::Utf8));
+    // Read back from a file, texts come as views.
+    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let known = |name| members.is_some_and(|members| members.find(name).is_some_and(|(_, member)| is_text(member.data_type())));
     if ["display", "begin", "end"].into_iter().all(known) {
         return Ok(());
     }

@@ -251,6 +251,10 @@ fn between(left: &[Token], separator: Token, right: &[Token]) -> Option<Piece> {
     if let ([Year(year)], [Small(number, digits)]) = (left, right) {
         return short_end(*year, separator, *number, *digits);
     }
+    if let (Or, [Small(..), Dash, ..]) = (separator, right) {
+        // "1767 or 9 – 1818" is no September.
+        return None;
+    }
     if let ([Year(year) | Decade(year)], [ShortDecade(decade)]) = (left, right) {
         let last = year - year % 100 + i32::from(*decade) + 9;
         return (*year < last).then(|| Piece::years(*year, last));
@@ -283,7 +287,7 @@ fn short_end(year: i32, separator: Token, number: u8, digits: u8) -> Option<Piec
     }
 }
 
-/// Two or more years in ascending order: from the first to the last.
+/// Two or more years, none before the one in front of it: from the first to the last.
 fn years(tokens: &[Token]) -> Option<Piece> {
     let (first, mut last) = match *tokens {
         [Year(first), _, ..] => (first, first),
@@ -292,7 +296,7 @@ fn years(tokens: &[Token]) -> Option<Piece> {
     let mut separated = true;
     for token in &tokens[1..] {
         match *token {
-            Year(year) if year > last => (last, separated) = (year, true),
+            Year(year) if year >= last => (last, separated) = (year, true),
             Comma | And | Or if separated => separated = false,
             _ => return None,
         }
@@ -403,6 +407,15 @@ mod tests {
             ("1875-1871", "none"),
             ("1871, 1872, 1875", "1871..1875"),
             ("1871 1875", "1871..1875"),
+            ("ca. 1973 ca. 1973", "1973~"),
+            ("1767 or 9–1818", "none"),
+            ("1947-1965, undated", "1947..1965"),
+            ("1964 and undated", "1964"),
+            ("1890-1920 (bulk 1911-1912)", "1890..1920"),
+            ("bulk, 1911-1912", "1911..1912"),
+            ("1894, printed 1921", "none"),
+            ("(Print executed 1967)", "none"),
+            ("printed 1921", "1921"),
             ("1875, 1871", "none"),
         ]);
     }

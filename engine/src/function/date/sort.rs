@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, TimestampMicrosecondBuilder};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result as DataFusionResult;
@@ -67,9 +68,12 @@ pub(super) fn list(array: &ArrayRef) -> Option<(&ListArray, &StructArray)> {
 }
 
 /// A member of the entries.
-pub(super) fn texts<'a>(entries: &'a StructArray, name: &str) -> DataFusionResult<&'a StringArray> {
-    let column = entries.column_by_name(name).and_then(|column| column.as_string_opt());
-    column.ok_or_else(|| exec_datafusion_err!("dates have no text called {name}"))
+pub(super) fn texts(entries: &StructArray, name: &str) -> DataFusionResult<StringArray> {
+    let column = entries.column_by_name(name).ok_or_else(|| exec_datafusion_err!("dates have no member {name}"))?;
+    match column.as_string_opt::<i32>() {
+        Some(texts) => Ok(texts.clone()),
+        None => Ok(cast(column, &DataType::Utf8)?.as_string().clone()),
+    }
 }
 
 fn sort(call: &Call<'_>, side: Side) -> Result<Kernel> {
@@ -91,8 +95,8 @@ fn sort(call: &Call<'_>, side: Side) -> Result<Kernel> {
                 if side == Side::Start || mode == Mode::Ucldc { instants.min() } else { instants.max() }
             };
             out.append_option(match side {
-                Side::Start => instants(begins).or_else(|| instants(ends)),
-                Side::End => instants(ends).or_else(|| instants(begins)),
+                Side::Start => instants(&begins).or_else(|| instants(&ends)),
+                Side::End => instants(&ends).or_else(|| instants(&begins)),
             });
         }
         Ok(Arc::new(out.finish()))

@@ -89,6 +89,10 @@ pub(super) fn tokenize(text: &str) -> Option<Tokens> {
         } else if letter.is_alphabetic() {
             let (word, length) = word(rest);
             let follows = at == number_ends;
+            if meaning(word) == Some(Word::Bulk) && !tokens.list.is_empty() {
+                // The whole span stands before it.
+                break;
+            }
             at += length;
             if follows && is_ordinal_suffix(word) {
                 ordinal = true;
@@ -98,7 +102,7 @@ pub(super) fn tokenize(text: &str) -> Option<Tokens> {
             ordinal = false;
         } else {
             if !(joins && is_dash(letter)) {
-                tokens.mark(letter, &text[at + letter.len_utf8()..])?;
+                tokens.mark(letter, &text[at + letter.len_utf8()..], at == number_ends)?;
             }
             joins &= letter.is_whitespace();
             at += letter.len_utf8();
@@ -133,6 +137,12 @@ impl Tokens {
                 return Some(true);
             }
             Word::Filler => return Some(false),
+            Word::Deed if self.list.is_empty() => return Some(false),
+            Word::Deed => return None,
+            Word::Undated | Word::Bulk => {
+                self.list.pop_if(|last| matches!(last, Token::And | Token::Comma | Token::Dash));
+                return Some(false);
+            }
             Word::Month(month) => Token::Month(month),
             Word::Season(season) => Token::Season(season),
             Word::Century => Token::Century,
@@ -150,8 +160,8 @@ impl Tokens {
         Some(matches!(known, Word::Before | Word::After))
     }
 
-    /// Adds a character that is neither letter nor digit.
-    fn mark(&mut self, mark: char, rest: &str) -> Option<()> {
+    /// Adds a character that is neither letter nor digit; `after_number` where it stands right behind one.
+    fn mark(&mut self, mark: char, rest: &str, after_number: bool) -> Option<()> {
         let last = self.list.last().copied();
         let next_digits = || {
             let rest = rest.trim_start();
@@ -169,7 +179,7 @@ impl Tokens {
                 }
             }
             // A full stop or comma counts between numbers only; elsewhere it ends an abbreviation or is taste.
-            '.' if last.is_some_and(Token::is_number) && next_digits() > 0 => self.list.push(Token::Dot),
+            '.' if after_number && last.is_some_and(Token::is_number) && next_digits() > 0 => self.list.push(Token::Dot),
             ',' if matches!(last, Some(Token::Year(_))) && next_digits() == 4 => self.list.push(Token::Comma),
             '.' | ',' => {}
             _ if mark.is_whitespace() => {}

@@ -31,6 +31,12 @@ pub(super) enum Word {
     Open,
     /// Says nothing about when.
     Filler,
+    /// "published": says nothing before a date; between two dates it says that they are not a range.
+    Deed,
+    /// Archives write "1947-1965, undated".
+    Undated,
+    /// Archives write "1890-1920, bulk 1911-1912".
+    Bulk,
 }
 
 /// The longest known word, in bytes.
@@ -72,9 +78,11 @@ static OTHERS: &[(Word, &str)] = &[
     (Word::To, "to through thru à a al"),
     (Word::Until, "until till bis"),
     (Word::Open, "present ongoing now today current"),
-    (Word::Filler, "of the de del della la le el den der du des in on year years anno año jahr copyright cop copr published printed created \
-                    made issued dated date photographed taken \
+    (Word::Filler, "of the de del della la le el den der du des in on year years anno año jahr \
                     monday mon tuesday tue tues wednesday wed thursday thu thurs friday fri saturday sat sunday sun"),
+    (Word::Deed, "copyright cop copr published printed executed created made issued dated date photographed taken"),
+    (Word::Undated, "undated"),
+    (Word::Bulk, "bulk"),
 ];
 
 static WORDS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
@@ -135,7 +143,7 @@ mod tests {
             assert_eq!(meaning(word), Some(Word::Month(10)), "{word}");
         }
         assert_eq!(meaning("AOÛT"), Some(Word::Month(8)));
-        assert_eq!(meaning("undated"), None);
+        assert_eq!(meaning("nobody"), None);
     }
 
     #[test]

@@ -42,6 +42,9 @@ static WORDS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
     list.lines().skip(1).filter_map(entry).collect()
 });
 
+/// The longest word in the list is shorter.
+const LONGEST: usize = 60;
+
 fn dcmi_type(call: &Call<'_>) -> Result<Kernel> {
     let contains = call.choice(2, &["contains"])?.is_some();
     let find = if contains { containing } else { exact };
@@ -58,13 +61,14 @@ type Find = fn(&str) -> Option<&'static [&'static str]>;
 fn lists<'a, F: Iterator<Item = &'a str>>(types: Texts<'a>, formats: impl Fn(usize) -> F, find: Find) -> DataFusionResult<ArrayRef> {
     let mut out = Lists::with_capacity(types.len());
     for row in 0..types.len() {
+        let said = types.row(row).flat_map(parts);
         // Only a NULL without any format stays NULL.
-        let fallback = fallback(types, row, &formats, find);
+        let fallback = fallback(said, formats(row), find);
         fallback.iter().for_each(|found| out.push_new(found));
-        for value in types.row(row) {
+        for value in types.row(row).flat_map(parts) {
             match find(value) {
                 Some(found) => found.iter().for_each(|found| out.push_new(found)),
-                None => out.push_new(value.trim()),
+                None => out.push_new(value),
             }
         }
         if types.is_null(row) && fallback.is_empty() { out.end_null()? } else { out.end()? }
@@ -77,46 +81,65 @@ fn texts<'a, F: Iterator<Item = &'a str>>(types: Texts<'a>, formats: impl Fn(usi
     let mut joined = String::new();
     for row in 0..types.len() {
         joined.clear();
-        let known = types.row(row).find_map(find).unwrap_or_else(|| fallback(types, row, &formats, find));
-        known.iter().for_each(|found| join(&mut joined, found));
         // One text is one type: a format that says more replaces what says nothing.
-        if known.is_empty() {
-            types.row(row).for_each(|value| joined.push_str(value.trim()));
+        let fallback = fallback(types.row(row).flat_map(parts), formats(row), find);
+        fallback.iter().for_each(|found| join(&mut joined, found));
+        for value in types.row(row).flat_map(parts).filter(|_| fallback.is_empty()) {
+            match find(value) {
+                Some(found) => found.iter().for_each(|found| join(&mut joined, found)),
+                None => join(&mut joined, value),
+            }
         }
         out.append_option((!is_blank(&joined)).then_some(joined.as_str()));
     }
     Ok(Arc::new(out.finish()))
 }
 
+/// Some sources write several types into one value.
+fn parts(value: &str) -> impl Iterator<Item = &str> {
+    value.split(';').map(str::trim).filter(|part| !is_blank(part))
+}
+
 /// What the formats say, where no type of the row is known.
-fn fallback<'a, F: Iterator<Item = &'a str>>(
-    types: Texts<'a>,
-    row: usize,
-    formats: impl Fn(usize) -> F,
+fn fallback<'a>(
+    mut types: impl Iterator<Item = &'a str>,
+    mut formats: impl Iterator<Item = &'a str>,
     find: Find,
 ) -> &'static [&'static str] {
-    if types.row(row).any(|value| find(value).is_some()) {
+    if types.any(|value| find(value).is_some()) {
         return &[];
     }
-    formats(row).find_map(|format| mime(format).or_else(|| find(format))).unwrap_or(&[])
+    formats.find_map(|format| mime(format).or_else(|| find(format))).unwrap_or(&[])
 }
 
 /// The types of a value that is a known word, in singular or plural, or a URI whose last part is one.
 fn exact(value: &str) -> Option<&'static [&'static str]> {
     let value = value.trim().trim_end_matches(['.', ',', ';', ':', '/']);
     let value = if value.starts_with("http") { value.rsplit(['/', '#']).next()? } else { value };
-    if value.len() > 60 {
-        return None;
-    }
-    let mut word = value.to_lowercase();
-    if word.contains('_') || word.contains("  ") {
-        word = word.split(['_', ' ']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-    }
-    lookup(&word).or_else(|| {
+    let mut lower = [0; LONGEST];
+    let word = lower_case(value, &mut lower)?;
+    lookup(word).or_else(|| {
         let stem = word.strip_suffix('s')?;
         let singular = stem.strip_suffix("ie").map(|stem| format!("{stem}y"));
         lookup(stem).or_else(|| lookup(stem.strip_suffix('e')?)).or_else(|| lookup(&singular?))
     })
+}
+
+/// Lower-case letters with single spaces between words; `None` for what is no word of the list, which are all ASCII.
+fn lower_case<'a>(value: &str, buffer: &'a mut [u8; LONGEST]) -> Option<&'a str> {
+    let mut length = 0;
+    for byte in value.bytes() {
+        let byte = if byte == b'_' { b' ' } else { byte.to_ascii_lowercase() };
+        if byte == b' ' && (length == 0 || buffer[length - 1] == b' ') {
+            continue;
+        }
+        if length == LONGEST || !byte.is_ascii() {
+            return None;
+        }
+        buffer[length] = byte;
+        length += 1;
+    }
+    std::str::from_utf8(&buffer[..length]).ok()
 }
 
 fn lookup(word: &str) -> Option<&'static [&'static str]> {
@@ -174,7 +197,7 @@ mod tests {
         assert!(WORDS.len() > 150);
         for (word, found) in WORDS.iter() {
             assert!(found.iter().all(|found| types.contains(*found)), "{word}");
-            assert_eq!(**word, word.trim().to_lowercase(), "{word}");
+            assert_eq!(exact(word), Some(found.as_slice()), "{word}");
         }
         // Still image is in the vocabulary; here it is an image.
         assert!(types.iter().all(|found| exact(found).is_some()));

@@ -71,6 +71,9 @@ fn all_languages(value: &str) -> Option<Vec<Language>> {
         let codes = (0..value.len()).step_by(3).map(|at| code(&value[at..at + 3]).filter(|language| language.to_639_1().is_some()));
         return codes.collect();
     }
+    if !value.contains([',', '/', '|', '&', '+']) && !value.contains(" and ") {
+        return None;
+    }
     let and = value.replace(" and ", ",");
     let parts: Vec<&str> = and.split([',', '/', '|', '&', '+']).map(str::trim).filter(|part| !part.is_empty()).collect();
     if parts.len() < 2 { None } else { parts.into_iter().map(language).collect() }
@@ -96,7 +99,10 @@ fn language(value: &str) -> Option<Language> {
 }
 
 fn known(value: &str) -> Option<Language> {
-    code(value).or_else(|| locale(value)).or_else(|| BY_NAME.get(value).copied()).or_else(|| inverted(value))
+    code(value)
+        .or_else(|| locale(value))
+        .or_else(|| BY_NAME.get(value.strip_suffix(" language").unwrap_or(value)).copied())
+        .or_else(|| inverted(value))
 }
 
 fn code(value: &str) -> Option<Language> {
@@ -174,6 +180,7 @@ mod tests {
             ("Norwegian Bokmål", "nob"),
             ("Tagalog", "tgl"),
             ("Farsi", "fas"),
+            ("English language", "eng"),
         ] {
             assert_eq!(codes(value), [expected], "{value}");
         }
