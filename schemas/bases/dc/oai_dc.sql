@@ -6,7 +6,7 @@ SELECT
   clean(creator) AS creator,
   clean(collate(date, created, issued)) AS date,
   clean(collate(description, abstract, table_of_contents)) AS description,
-  clean(collate(dc_format, extent, medium)) AS format,
+  clean(collate(format, extent, medium)) AS format,
   clean(identifier) AS identifier,
   clean(language) AS language,
   clean(publisher) AS publisher,
