@@ -2,6 +2,7 @@
 //!
 //! * [`source`]: a [`source::SourceSchema`] says where records are in a page and which paths fill which columns.
 //! * [`shape`]: the shape of JSON documents, from which the type of their column follows.
+//! * [`path`]: the paths of an XML source schema.
 //! * [`target`]: a [`target::TargetSchema`] says which fields a published table has, which are required, what is checked.
 //! * [`base`]: records of a source schema in the columns of a target, for mappings to inherit.
 //! * [`check`]: the checks a target may name; [`vocabulary`]: the value lists it may name.
@@ -13,6 +14,7 @@
 pub mod base;
 pub mod check;
 pub mod document;
+pub mod path;
 pub mod problem;
 pub mod shape;
 pub mod source;

@@ -1,8 +1,8 @@
 //! Codecs: the bytes of a page → record batches, driven by a source schema.
 //!
-//! * [`page`]: what a page is, how its bytes are unpacked and decoded to UTF-8.
+//! * [`page`]: what a page is, how its bytes are unpacked. [`encoding`]: how they become UTF-8.
 //! * [`envelope`]: the builder of the columns that every vernacular table starts with.
-//! * [`xml`], [`json`]: the codecs. [`decoder`] is the list.
+//! * [`xml`], [`json`]: the codecs. [`decoder`] is the list. [`sniff`]: which source schema a page is likely of.
 //!
 //! A codec is synchronous and pure. A page that is broken gives its good records and says what is wrong; only a failure
 //! that is not the page's fault is an `Err`.
@@ -13,12 +13,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use schemas::source::{Codec, SourceSchema};
 
+pub mod encoding;
 pub mod envelope;
 pub mod json;
 pub mod page;
+pub mod sniff;
 pub mod xml;
 
-pub use page::{Page, PageBytes, PageTally};
+pub use page::{Page, PageBytes, PageProblem, PageTally};
 
 use crate::error::Result;
 
