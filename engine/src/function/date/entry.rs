@@ -59,7 +59,44 @@ fn ascending_years<'a>(texts: &[&'a str]) -> Option<(&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Texts made of what dates are made of, so that many of them are dates.
+    fn date_like() -> impl Strategy<Value = String> {
+        let parts = [
+            "1871", "1872", "1934", "0079", "44", "12", "9", "31", "07", "184", "19", "19340712", "-", "–", "/", ".", ",", " ", " ", "?",
+            "~", "[", ")", "s", "'s", "ca.", "c", "Oct", "août", "XIX", "century", "B.C.", "AD", "before", "after", "between", " and ",
+            " or ", " to ", "until", "present", "spring", "th", "er", "u", "X", "y19840", "open", "unknown", "..", "T00:00", "undated",
+            "bulk", "printed", "ß", "\u{301}", "年",
+        ];
+        prop::collection::vec(prop::sample::select(parts.to_vec()), 0..9).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn edtf_says_what_was_read(text in date_like()) {
+            for reading in [interpret(&text), interpret_edtf_first(&text)].into_iter().flatten() {
+                prop_assert!(reading.begin.is_some() || reading.end.is_some());
+                prop_assert!(reading.begin.zip(reading.end).is_none_or(|(begin, end)| begin.may_begin(end)));
+                let again = edtf::read(&reading.to_string()).expect("what is written can be read");
+                prop_assert_eq!((again.begin, again.end, again.circa, again.uncertain), (reading.begin, reading.end, reading.circa, reading.uncertain));
+            }
+        }
+
+        #[test]
+        fn any_text_is_kept_and_none_throws(values in prop::collection::vec(prop_oneof![date_like(), any::<String>()], 0..4)) {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let found = entries(values.iter().copied(), Mode::Correct);
+            if found.len() != 1 {
+                for part in values.iter().flat_map(|value| value.split(';')).map(str::trim).filter(|part| !part.is_empty()) {
+                    prop_assert!(found.iter().any(|entry| entry.display == part));
+                }
+            }
+            entries(values.iter().copied(), Mode::Ucldc);
+        }
+    }
 
     fn shown(values: &[&str]) -> Vec<String> {
         let show = |entry: &Entry<'_>| match entry.reading {

@@ -60,7 +60,7 @@ impl fmt::Display for Reading {
             _ => {}
         }
         let side = |f: &mut fmt::Formatter<'_>, point: Option<Point>| match point {
-            Some(point) if point.year_number() > 9999 => write!(f, "Y{}{sure}", point.year_number()),
+            Some(point) if point.year_number().abs() > 9999 => write!(f, "Y{}{sure}", point.year_number()),
             Some(point) => write!(f, "{point}{sure}"),
             None => f.write_str(".."),
         };

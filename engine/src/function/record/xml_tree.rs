@@ -201,7 +201,12 @@ fn decoded(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{DOCUMENT, Tree};
+
+    const PIECES: &[&str] =
+        &["<a>", "</a>", "<b x='1'>", "</b>", "<c/>", "t", "&amp;", "&", "<![CDATA[", "]]>", "<!--", "-->", "<", ">", "é", "<?p?>"];
 
     fn tree(xml: &str) -> Tree {
         let mut tree = Tree::default();
@@ -232,6 +237,22 @@ mod tests {
         for xml in ["", "no xml", "</a>", "<", "<a", "&", "<a b=>"] {
             let tree = tree(xml);
             assert!(tree.root() <= tree.children(DOCUMENT).count(), "{xml}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_tree_that_holds_together(parts in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..20), other in any::<String>()) {
+            for xml in [parts.concat(), other] {
+                let tree = tree(&xml);
+                let all = tree.descendants_and_self(DOCUMENT);
+                prop_assert_eq!(all.len(), tree.nodes.len());
+                for node in all.skip(1) {
+                    prop_assert!(tree.children(tree.parent(node)).any(|child| child == node));
+                    prop_assert!(tree.descendants_and_self(tree.parent(node)).contains(&node));
+                    tree.string_value(node);
+                }
+            }
         }
     }
 
