@@ -96,7 +96,7 @@ pub struct SourceSchema {
     pub name: String,
     /// The decoder.
     pub codec: Codec,
-    /// Value of the envelope's `format` column.
+    /// Value of the envelope's `record_format` column.
     pub format: String,
     /// What the format is.
     pub doc: String,
@@ -273,7 +273,7 @@ pub fn envelope_fields() -> Vec<Field> {
         Field::new("datestamp_ts", seconds.clone(), true),
         Field::new("sets", list_of(DataType::Utf8), true),
         Field::new("deleted", DataType::Boolean, false),
-        Field::new("format", DataType::Utf8, false),
+        Field::new("record_format", DataType::Utf8, false),
         Field::new("page", DataType::Utf8, false),
         Field::new("page_seq", DataType::UInt32, false),
         Field::new("byte_start", DataType::UInt64, true),

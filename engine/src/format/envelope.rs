@@ -124,7 +124,7 @@ impl Column {
             "datestamp_ts" => Self::DatestampTs(TimestampSecondBuilder::new().with_timezone("UTC")),
             "sets" => Self::Sets(ListBuilder::new(StringBuilder::new())),
             "deleted" => Self::Deleted(BooleanBuilder::new()),
-            "format" => Self::Format(StringBuilder::new()),
+            "record_format" => Self::Format(StringBuilder::new()),
             "page" => Self::Page(StringBuilder::new()),
             "page_seq" => Self::PageSeq(UInt32Builder::new()),
             "byte_start" => Self::ByteStart(UInt64Builder::new()),

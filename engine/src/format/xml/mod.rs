@@ -299,10 +299,16 @@ impl<S: Source> Walk<'_, S> {
     }
 
     fn broken(self, error: &XmlError) -> Result<PageTally> {
-        if let XmlError::Io(error) = error
-            && page::storage_fault(error)
-        {
-            return Err(unreadable(self.page, error));
+        if let XmlError::Io(error) = error {
+            if page::storage_fault(error) {
+                return Err(unreadable(self.page, error));
+            }
+            let records = self.tally.records;
+            let problem = match error.kind() {
+                std::io::ErrorKind::Other => report::too_long(self.page, self.source, error, records),
+                _ => report::unpacking(self.page, &error.to_string(), records),
+            };
+            return self.done(vec![problem]);
         }
         let walker = &self.walking.walker;
         if walker.outside() && walker.seen.root.is_some() {

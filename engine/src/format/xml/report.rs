@@ -32,7 +32,6 @@ pub(super) fn broken(page: &Page, source: &impl Source, error: &Error, records: 
             SyntaxError::UnclosedCData => "a CDATA section does not end".to_owned(),
             other => other.to_string(),
         },
-        Error::Io(error) => error.to_string(),
         other => other.to_string(),
     };
     let at = place(page, source, source.error_position());
@@ -90,12 +89,18 @@ pub(super) fn unpacking(page: &Page, fault: &str, records: u64) -> PageProblem {
         many => format!("{many} records were read"),
     };
     PageProblem {
-        code: "PX116",
+        code: "PX105",
         message: format!(
             "{} is gzip that breaks off or is damaged ({fault}); {read}, the rest is missing; fetch the page again",
             page.path
         ),
     }
+}
+
+/// A record, or a single token, that is too long to hold.
+pub(super) fn too_long(page: &Page, source: &impl Source, error: &std::io::Error, records: u64) -> PageProblem {
+    let (at, kept) = (place(page, source, source.position()), kept(records));
+    PageProblem { code: "PX116", message: format!("{at}: {error}; {kept}, the rest of the page is missing; split the page") }
 }
 
 /// The declared encoding is not known.
@@ -104,7 +109,7 @@ pub(super) fn encoding(page: &Page, label: &str) -> PageProblem {
         "{} line 1: the encoding \"{label}\" is not known; the page was read as UTF-8: check that its accents are right",
         page.path
     );
-    PageProblem { code: "PX117", message }
+    PageProblem { code: "PX106", message }
 }
 
 /// Why a page that is well-formed has no records.
