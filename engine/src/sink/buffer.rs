@@ -11,9 +11,10 @@ use arrow::compute::{interleave, take_arrays};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 
-use super::hash::{RowHash, RowHasher};
+use super::hash::RowHasher;
 use super::order::{Keys, order, ordered, rows};
 use super::record::{texts, value};
+use crate::table::RowHash;
 
 /// Rows of a batch given to the Parquet writer.
 const BATCH_ROWS: usize = 8_192;
@@ -85,7 +86,7 @@ impl Table {
         }
         let hashed = self.hasher.hash(&columns, row_count, chosen.as_deref())?;
         self.tally.rows += count as u64;
-        self.tally.hash = self.tally.hash.with(hashed.hash);
+        self.tally.hash = self.tally.hash.and(hashed.hash);
         if let Some(collection) = self.collection {
             count_collections(&texts(&columns[collection])?, chosen.as_deref(), &mut self.tally.collections);
         }

@@ -5,10 +5,9 @@
 //! become, and the sum over rows forgets their order. XXH3 hashes each value by itself, so values cannot run together;
 //! mixing does not commute, so they cannot change places. It finds accidents; it is no defence against an adversary.
 
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
+use crate::table::RowHash;
 use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
@@ -23,32 +22,6 @@ const FINISHER: u128 = 0xb7e1_5162_8aed_2a6a_bf71_5880_9cf4_f3c7;
 const NULL: u128 = 0x4528_21e6_38d0_1377_be54_66cf_34e9_0c6c;
 const TRUE: u128 = 0xc0ac_29b7_c97c_50dd_3f84_d5b5_b547_0917;
 const FALSE: u128 = 0x9216_d5d9_8979_fb1b_d131_0ba6_98df_b5ac;
-
-/// Order-insensitive hash of a set of rows. Hashes of disjoint sets add up to the hash of their union.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RowHash(u128);
-
-impl RowHash {
-    /// The hash of both sets of rows together.
-    #[must_use]
-    pub fn with(self, other: Self) -> Self {
-        Self(self.0.wrapping_add(other.0))
-    }
-}
-
-impl fmt::Display for RowHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl FromStr for RowHash {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(Self)
-    }
-}
 
 /// Hashes batches of rows; keeps its accumulators between them.
 #[derive(Debug, Default)]
@@ -268,12 +241,12 @@ mod tests {
             prop_assert_eq!(hash(&take_record_batch(&whole, &UInt32Array::from(order)).unwrap()), expected);
             let cut = cut.min(rows.len());
             let (head, tail) = (whole.slice(0, cut), whole.slice(cut, rows.len() - cut));
-            prop_assert_eq!(hash(&head).with(hash(&tail)), expected);
+            prop_assert_eq!(hash(&head).and(hash(&tail)), expected);
             let joined = concat_batches(&whole.schema(), [&tail, &head]).unwrap();
             prop_assert_eq!(hash(&joined), expected);
             let (head, tail): (Vec<u32>, Vec<u32>) = (0..u32::try_from(rows.len()).unwrap()).partition(|row| row % 2 == 0);
             let chosen = |rows: &[u32]| RowHasher::default().hash(whole.columns(), whole.num_rows(), Some(rows)).unwrap().hash;
-            prop_assert_eq!(chosen(&head).with(chosen(&tail)), expected);
+            prop_assert_eq!(chosen(&head).and(chosen(&tail)), expected);
         }
 
         #[test]

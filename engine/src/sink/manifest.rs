@@ -11,9 +11,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use schemas::problem::Problem;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::hash::RowHash;
-use super::summary::{Counts, FindingGroup, Pages, Summary};
+use super::summary::{FindingGroup, Pages, Summary};
 use crate::error::{Error, Result};
+use crate::table::Counts;
+use crate::table::RowHash;
 
 /// Bytes of one record's identity: hash of collection and record id, page number, ordinal in the page.
 const ID_BYTES: usize = 24;

@@ -30,7 +30,6 @@ pub mod summary;
 mod tests;
 
 pub use exec::SinkExec;
-pub use hash::RowHash;
 pub use manifest::{Manifest, ManifestFile, manifest_schema};
 pub use schema::{findings_schema, mapped_schema, quarantine_schema};
 pub use spec::{COMPRESSION_LEVEL, FILE_BYTES, SinkMode, SinkSpec};

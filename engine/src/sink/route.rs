@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, StringArray};
 
 use super::record::Records;
-use super::summary::{Counts, Pages};
+use super::summary::Pages;
+use crate::table::Counts;
 
 /// Where a row goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,35 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::finding::EXAMPLES;
-
-/// `in = mapped + quarantined + skipped + deleted + duplicates`, of one collection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Records found in the pages.
-    #[serde(rename = "in")]
-    pub input: u64,
-    /// Published.
-    pub mapped: u64,
-    /// Withheld because of an error-level finding.
-    pub quarantined: u64,
-    /// Left out by the mapping's WHERE.
-    pub skipped: u64,
-    /// Marked as gone by the source.
-    pub deleted: u64,
-    /// Left out because the same record occurs again.
-    pub duplicates: u64,
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.input += other.input;
-        self.mapped += other.mapped;
-        self.quarantined += other.quarantined;
-        self.skipped += other.skipped;
-        self.deleted += other.deleted;
-        self.duplicates += other.duplicates;
-    }
-}
+use crate::table::Counts;
 
 /// Pages that came to their end, and the records they gave: both must be what was pinned and counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

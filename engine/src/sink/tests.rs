@@ -30,9 +30,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use schemas::source::{list_of, problem_type};
 
 use super::schema::{FINDINGS, MAPPED, QUARANTINE, finding_list};
-use super::summary::{Counts, Pages};
-use super::{Manifest, RowHash, SinkExec, SinkMode, SinkSpec, findings_schema, mapped_schema, quarantine_schema};
+use super::summary::Pages;
+use super::{Manifest, SinkExec, SinkMode, SinkSpec, findings_schema, mapped_schema, quarantine_schema};
 use crate::progress::Progress;
+use crate::table::Counts;
+use crate::table::RowHash;
 
 const DATABASE: &str = "memory://warehouse/calisphere/";
 
@@ -295,7 +297,7 @@ async fn batches_slices_and_partitions_do_not_change_the_rows() {
         for table in [MAPPED, QUARANTINE, FINDINGS, "vernacular_oai_dc"] {
             let hash = |manifest: &Manifest| {
                 let files = manifest.files.iter().filter(|file| file.table == table);
-                files.fold((0, RowHash::default()), |sum, file| (sum.0 + file.rows, sum.1.with(file.row_hash)))
+                files.fold((0, RowHash::default()), |sum, file| (sum.0 + file.rows, sum.1.and(file.row_hash)))
             };
             assert_eq!(hash(other), hash(&whole), "{table}");
         }

@@ -197,6 +197,14 @@ impl fmt::Display for RowHash {
     }
 }
 
+impl std::str::FromStr for RowHash {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
+
 impl Serialize for RowHash {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
@@ -206,7 +214,7 @@ impl Serialize for RowHash {
 impl<'de> Deserialize<'de> for RowHash {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        u128::from_str_radix(&text, 16).map(Self).map_err(de::Error::custom)
+        text.parse().map_err(de::Error::custom)
     }
 }
 
