@@ -4,6 +4,7 @@
 //! a page into batches, [`scan`] is the table over a collection's pages, [`function`] holds what a mapping may call,
 //! [`mapping`] plans it, [`sink`] writes what came out, [`table`] is the commit log, [`job`] is one run from start to report.
 
+pub mod backend;
 pub mod catalog;
 pub mod error;
 pub mod format;
@@ -12,7 +13,9 @@ pub mod job;
 pub mod mapping;
 pub mod progress;
 pub mod project;
+pub mod query;
 pub mod scan;
+pub mod session;
 pub mod sink;
 pub mod sql;
 pub mod storage;

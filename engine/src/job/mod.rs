@@ -1,1 +1,22 @@
-//! job
+//! One run of a job, from pinned inputs to the commit.
+//!
+//! In the order in which a run passes them: [`input`] pins the pages, [`shape`] knows the form of JSON documents, [`key`]
+//! says what is unchanged, [`unit`] groups what is left, [`prepare`] plans it all before a record is read, [`attempt`]
+//! executes a unit, [`carry`] keeps the rows of collections that did not run, [`step`] runs SQL over the result,
+//! [`gate`] decides whether it may be published, [`run`] is the whole, and [`record`] what is remembered of it.
+
+pub mod attempt;
+pub mod carry;
+pub mod gate;
+pub mod input;
+pub mod key;
+pub mod prepare;
+pub mod preview;
+pub mod record;
+pub mod run;
+pub mod shape;
+pub mod step;
+pub mod unit;
+
+pub use prepare::{Prepared, prepare};
+pub use run::{RunOptions, run};

@@ -14,7 +14,10 @@ use schemas::problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use super::gate::GateResult;
+use crate::catalog::{Catalog, WarehouseCatalog};
+use crate::error::{Error, Kind, Result};
+use crate::sink::FindingGroup;
 use crate::storage::{Location, durable};
 use crate::table::strays::Swept;
 use crate::table::{Counts, Database, TableState, Version, crash_point, instant};
@@ -85,6 +88,8 @@ pub struct RunRecord {
     pub id: String,
     /// The job.
     pub job: String,
+    /// The database it writes.
+    pub database: String,
     /// Where it stands.
     pub state: RunState,
     /// Why it stands there, if that is not plain.
@@ -187,40 +192,6 @@ impl From<&Problem> for RecordedProblem {
     }
 }
 
-/// Findings of one cause.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FindingGroup {
-    /// `error`, `warn` or `info`.
-    pub severity: String,
-    /// Its code.
-    pub code: String,
-    /// The field that it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// Findings.
-    pub count: u64,
-    /// Records that have one or more.
-    pub records: u64,
-    /// A few of them.
-    pub examples: Vec<String>,
-}
-
-/// What a gate said.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GateResult {
-    /// Which gate.
-    pub gate: String,
-    /// The collection, if it is of one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub collection: Option<String>,
-    /// `passed`, `warned`, `withheld` or `overridden`.
-    pub outcome: String,
-    /// What it saw, one line.
-    pub message: String,
-}
-
 /// Records that were read, and what could not be.
 #[derive(Debug, Clone, Default)]
 pub struct Runs {
@@ -232,16 +203,28 @@ pub struct Runs {
 
 impl RunRecord {
     /// A run that starts now, in this process. It is not written yet.
-    pub fn start(job: &str, warehouse: &Location, parameters: BTreeMap<String, String>) -> Self {
+    pub fn start(job: &str, database: &Database, parameters: BTreeMap<String, String>) -> Self {
         Self {
-            id: Uuid::now_v7().to_string(),
+            id: new_id(),
             job: job.into(),
             started_at: Some(Timestamp::now()),
             parameters,
-            warehouse: warehouse.full(),
+            database: database.name().into(),
+            warehouse: database.location().full(),
             process: Some(Process::current()),
             ..Self::default()
         }
+    }
+
+    /// Ends the run with an error: its problems, and the state that follows from its kind.
+    pub fn fail(&mut self, error: &Error) {
+        self.problems.extend(error.problems.0.iter().map(RecordedProblem::from));
+        self.become_state(if error.kind == Kind::Stopped { RunState::Stopped } else { RunState::Failed });
+    }
+
+    /// The tables of the version that a run published or found.
+    pub fn remember_tables(&mut self, tables: &BTreeMap<String, TableState>) {
+        self.tables = tables.iter().map(|(name, table)| (name.clone(), TableSize::from(table))).collect();
     }
 
     /// Moves to a state; an end sets the time and the duration.
@@ -280,6 +263,46 @@ impl RunRecord {
             self.problems.push(RecordedProblem { code: DIED.into(), message, hint: Some(hint) });
         }
         self
+    }
+}
+
+/// A new run id.
+pub fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// The runs of all databases of a warehouse, newest first.
+///
+/// # Errors
+/// The warehouse cannot be listed, or the store fails.
+pub async fn all(warehouse: &Location) -> Result<Vec<RunRecord>> {
+    let mut records = Vec::new();
+    for database in WarehouseCatalog::new(warehouse.clone()).databases().await? {
+        let runs = list(&Database::open(warehouse.join(&database)), usize::MAX).await?;
+        for problem in &runs.problems.0 {
+            tracing::warn!(target: "pacha", "{problem}");
+        }
+        records.extend(runs.records);
+    }
+    records.sort_by(|one, other| other.id.cmp(&one.id));
+    Ok(records)
+}
+
+/// The run of any database whose id starts with `prefix`.
+///
+/// # Errors
+/// None does, or several do.
+pub async fn find(warehouse: &Location, prefix: &str) -> Result<RunRecord> {
+    let mut found: Vec<RunRecord> = all(warehouse).await?.into_iter().filter(|record| record.id.starts_with(prefix)).collect();
+    match found.len() {
+        0 => Err(Problem::error("PS540", format!("no run has an id that starts with {prefix:?}"))
+            .hint("list the runs with `pacha runs`")
+            .into()),
+        1 => Ok(found.remove(0)),
+        many => {
+            let message = format!("{many} runs have an id that starts with {prefix:?}, such as {} and {}", found[0].id, found[1].id);
+            Err(Problem::error("PS541", message).hint("write more of the id").into())
+        }
     }
 }
 
@@ -383,7 +406,7 @@ mod tests {
     }
 
     fn record(database: &Database) -> RunRecord {
-        RunRecord::start("nightly", database.location(), [("day".to_owned(), "monday".to_owned())].into())
+        RunRecord::start("nightly", database, [("day".to_owned(), "monday".to_owned())].into())
     }
 
     #[tokio::test]

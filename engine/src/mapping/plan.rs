@@ -65,7 +65,9 @@ fn vernacular_select(request: &PlanRequest, table: &SchemaRef) -> (String, Vec<S
     let mut columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     columns.extend(constants(table));
     let mut items: Vec<String> = columns.iter().map(|name| format!("\"{name}\"")).collect();
-    let mut aliases = request.aliases.clone();
+    // An alias is for the collections that have its column; a job may read several source schemas.
+    let known = |path: &str| columns.iter().any(|name| name == path.split(['.', '[']).next().unwrap_or_default().trim().trim_matches('"'));
+    let mut aliases: Vec<(String, String)> = request.aliases.iter().filter(|(_, path)| known(path)).cloned().collect();
     if ["leader", "control", "data"].iter().all(|name| schema.field_with_name(name).is_ok()) {
         aliases.push(("m".into(), "named_struct('leader', leader, 'control', control, 'data', data)".into()));
     }
@@ -195,14 +197,13 @@ impl Planner<'_> {
                 Err(_) => cast(lit(ScalarValue::Null), field.data_type.clone()),
             };
             if constant(OVERWRITE, &field.name) {
-                value = coalesce(vec![get_field(named(OVERWRITE), field.name.as_str()), value]);
+                value = coalesce(vec![given(OVERWRITE, field), value]);
             }
             if is_text(&field.data_type) && !field.finish.is_empty() {
                 value = self.call("pacha_finish", vec![value, lit(steps_text(&field.finish))])?;
             }
             if constant(FILL, &field.name) {
-                value = filled(value, get_field(named(FILL), field.name.as_str()), field)
-                    .map_err(|error| Problems(vec![unplanned(&error.to_string())]))?;
+                value = filled(value, given(FILL, field), field).map_err(|error| Problems(vec![unplanned(&error.to_string())]))?;
             }
             items.push(value.alias(&field.name));
         }
@@ -346,6 +347,15 @@ fn is_text(data_type: &DataType) -> bool {
         DataType::Utf8 => true,
         DataType::List(item) => item.data_type() == &DataType::Utf8,
         _ => false,
+    }
+}
+
+/// What the collection gives for a field: always a list there, one value or many here.
+fn given(column: &str, field: &TargetField) -> Expr {
+    let values = get_field(named(column), field.name.as_str());
+    match field.data_type {
+        DataType::List(_) => values,
+        _ => datafusion::functions_nested::expr_fn::array_element(values, lit(1_i64)),
     }
 }
 

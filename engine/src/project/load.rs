@@ -103,6 +103,25 @@ impl Project {
         })
     }
 
+    /// A project without files, for SQL outside of one: the shipped schemas, and paths relative to `root`.
+    pub fn bare(root: &Path) -> Self {
+        let mut problems = Problems::default();
+        Self {
+            root: root.to_owned(),
+            name: "none".into(),
+            warehouse: "warehouse".into(),
+            catalog: CatalogKind::default(),
+            settings: Settings::default(),
+            collections: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            sources: load_sources(&root.join("."), &mut problems),
+            targets: BTreeMap::new(),
+            warnings: Problems::default(),
+        }
+    }
+
     /// What is probably not meant, but stops nothing: pages that are not there, files that are not read.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings.0

@@ -149,8 +149,11 @@ impl Constants {
         let members = |pick: fn(&PinnedCollection) -> &Vec<(String, ScalarValue)>| {
             let mut fields: Vec<Field> = Vec::new();
             for (name, value) in collections.iter().flat_map(pick) {
-                if !fields.iter().any(|field| field.name() == name) {
-                    fields.push(Field::new(name, value.data_type(), true));
+                match fields.iter_mut().find(|field| field.name() == name) {
+                    // One value in one collection and a list in another: a list for both.
+                    Some(field) if value.data_type().is_nested() => *field = Field::new(name, value.data_type(), true),
+                    Some(_) => {}
+                    None => fields.push(Field::new(name, value.data_type(), true)),
                 }
             }
             Fields::from(fields)
@@ -177,8 +180,14 @@ fn constant(fields: &Fields, values: &[(String, ScalarValue)]) -> ScalarValue {
     let columns: Vec<ArrayRef> = fields
         .iter()
         .map(|field| {
-            let value = values.iter().find(|(name, value)| name == field.name() && &value.data_type() == field.data_type());
-            let value = value.and_then(|(_, value)| value.to_array().ok());
+            let given = values.iter().find(|(name, _)| name == field.name()).map(|(_, value)| value);
+            let value = match given {
+                Some(one) if !one.data_type().is_nested() && field.data_type().is_nested() && !one.is_null() => {
+                    ScalarValue::List(ScalarValue::new_list(std::slice::from_ref(one), &one.data_type(), true)).to_array().ok()
+                }
+                Some(value) if &value.data_type() == field.data_type() => value.to_array().ok(),
+                _ => None,
+            };
             value.unwrap_or_else(|| arrow::array::new_null_array(field.data_type(), 1))
         })
         .collect();

@@ -105,6 +105,13 @@ fn schema_mistake(error: &SchemaError, source: &Arc<Source>, within: &Range<usiz
     }
 }
 
+fn function_hint(name: &str, known: &Known) -> String {
+    match suggest::closest(name, known.functions.iter().map(String::as_str)) {
+        Some(close) => format!("did you mean {close}()? `pacha functions {close}` documents it"),
+        None => "`pacha functions` lists those for mappings; all of DataFusion's are there too".to_owned(),
+    }
+}
+
 fn column_hint(wrong: &str, names: &[&str]) -> String {
     let lower = wrong.to_lowercase();
     match names.iter().find(|name| name.to_lowercase() == lower && **name != wrong) {
@@ -131,8 +138,7 @@ fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: 
         None => problem,
     };
     if let Some(name) = capture(&FUNCTION, text) {
-        let problem =
-            Problem::error("PM202", format!("no function {name}()")).hint(suggest::hint(name, known.functions.iter().map(String::as_str)));
+        let problem = Problem::error("PM202", format!("no function {name}()")).hint(function_hint(name, known));
         return placed(problem, name);
     }
     if let Some(name) = capture(&TABLE, text) {

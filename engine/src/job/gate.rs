@@ -1,0 +1,112 @@
+//! Gates: when a result is held back although the run went well.
+//!
+//! Shares are looked at per collection and only above a floor, for 3 of 18 lost is not 3,000 of 18,000. Without a last
+//! version there is no fall. Every gate that fired is in the run record, overridden or not.
+
+use std::collections::BTreeMap;
+
+use schemas::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+use crate::project::Gates;
+use crate::table::{CollectionState, Counts};
+
+/// A gate that fired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateResult {
+    /// Stable code: `PG401` quarantine, `PG402` fall, `PG403` too few records.
+    pub code: String,
+    /// The collection; none for the run as a whole.
+    pub collection: Option<String>,
+    /// Whether it holds the result back.
+    pub halts: bool,
+    /// What was seen, and the limit.
+    pub message: String,
+}
+
+/// Looks at the counts of the collections that ran, against the last version.
+pub fn look(
+    gates: &Gates,
+    counts: &BTreeMap<String, Counts>,
+    before: &BTreeMap<String, CollectionState>,
+    total: Counts,
+    whole: bool,
+) -> Vec<GateResult> {
+    let mut fired = Vec::new();
+    for (id, counts) in counts {
+        let live = counts.input - counts.deleted;
+        if counts.input >= gates.floor {
+            let share = counts.quarantined as f64 / live.max(1) as f64;
+            let seen = || format!("{} of {live} ({:.1} %) quarantined", counts.quarantined, share * 100.0);
+            push(&mut fired, "PG401", id, share, gates.quarantined_warn, gates.quarantined_halt, seen);
+        }
+        let Some(last) = before.get(id).map(|state| state.counts) else { continue };
+        if last.mapped >= gates.floor && last.mapped > 0 {
+            let share = 1.0 - counts.mapped as f64 / last.mapped as f64;
+            let seen = || format!("{} records mapped, {} in the last version (−{:.1} %)", counts.mapped, last.mapped, share * 100.0);
+            push(&mut fired, "PG402", id, share, gates.fall_warn, gates.fall_halt, seen);
+        }
+    }
+    if whole && total.mapped < gates.min_records {
+        let message = format!("{} records mapped, at least {} are wanted", total.mapped, gates.min_records);
+        fired.push(GateResult { code: "PG403".into(), collection: None, halts: true, message });
+    }
+    fired
+}
+
+fn push(fired: &mut Vec<GateResult>, code: &str, id: &str, share: f64, warn: f64, halt: f64, seen: impl Fn() -> String) {
+    let limit = if share > halt {
+        halt
+    } else if share > warn {
+        warn
+    } else {
+        return;
+    };
+    let message = format!("{}, limit {:.0} %", seen(), limit * 100.0);
+    fired.push(GateResult { code: code.into(), collection: Some(id.into()), halts: share > halt, message });
+}
+
+/// The error of a run that is held back.
+pub fn withheld(fired: &[GateResult]) -> Vec<Problem> {
+    let code = |gate: &GateResult| match gate.code.as_str() {
+        "PG402" => "PG402",
+        "PG403" => "PG403",
+        _ => "PG401",
+    };
+    fired
+        .iter()
+        .filter(|gate| gate.halts)
+        .map(|gate| {
+            let of = gate.collection.as_ref().map(|id| format!("collection {id}: ")).unwrap_or_default();
+            Problem::error(code(gate), format!("gate: {of}{}. Not published", gate.message))
+                .hint("look at the findings; --accept \"reason\" publishes all the same, and the reason is recorded in the commit")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(input: u64, mapped: u64, quarantined: u64) -> Counts {
+        Counts { input, mapped, quarantined, ..Counts::default() }
+    }
+
+    #[test]
+    fn a_small_collection_may_lose_what_a_large_one_may_not() {
+        let gates = Gates::default();
+        let look = |counts: Counts| look(&gates, &BTreeMap::from([("a".to_owned(), counts)]), &BTreeMap::new(), counts, true);
+        assert!(look(counts(gates.floor - 1, 0, gates.floor - 1)).iter().all(|gate| gate.code != "PG401"));
+        let fired = look(counts(1_250, 610, 640));
+        assert!(fired[0].halts && fired[0].message.starts_with("640 of 1250 (51.2 %) quarantined, limit 40 %"), "{fired:?}");
+    }
+
+    #[test]
+    fn the_first_run_has_nothing_to_fall_from() {
+        let gates = Gates::default();
+        let now = BTreeMap::from([("a".to_owned(), counts(100, 50, 0))]);
+        assert!(look(&gates, &now, &BTreeMap::new(), counts(100, 50, 0), true).is_empty());
+        let before = BTreeMap::from([("a".to_owned(), CollectionState { counts: counts(100, 100, 0), ..CollectionState::default() })]);
+        assert!(look(&gates, &now, &before, counts(100, 50, 0), true)[0].halts);
+    }
+}

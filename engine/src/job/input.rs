@@ -1,0 +1,151 @@
+//! Pins the pages of a collection: lists its locations once, in order, before anything is planned.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use schemas::problem::Problem;
+
+use crate::error::{Error, Result};
+use crate::project::{Collection, FreeValue, Harvest, Project};
+use crate::scan::{PinnedCollection, PinnedPage};
+use crate::session::Session;
+use crate::storage::Location;
+
+/// Collections listed at the same time: enough to hide a store's latency, few enough for its limits.
+const CONCURRENT: usize = 16;
+
+/// Pins all pages of all `collections`, in their order.
+///
+/// # Errors
+/// A location that cannot be listed.
+pub async fn pin_all(session: &Session, collections: &[Arc<Collection>]) -> Result<Vec<PinnedCollection>> {
+    let pins = collections.iter().map(|collection| pin(session, Arc::clone(collection)));
+    futures::stream::iter(pins).buffered(CONCURRENT).try_collect().await
+}
+
+/// Pins the pages of one collection.
+///
+/// # Errors
+/// A location that cannot be listed.
+pub async fn pin(session: &Session, collection: Arc<Collection>) -> Result<PinnedCollection> {
+    let mut pages = Vec::new();
+    for written in &collection.pages {
+        let mut found = list(session, &written.value).await?;
+        if collection.harvest == Harvest::Latest {
+            keep_latest(&mut found);
+        }
+        pages.extend(found.into_iter().map(|(location, meta)| page(&session.project, &location, meta, &collection)));
+    }
+    let mut values = vec![
+        ("id".to_owned(), text(&collection.id)),
+        ("title".to_owned(), text(&collection.title)),
+        ("institution".to_owned(), ScalarValue::Utf8(collection.institution.clone())),
+        ("source_url".to_owned(), ScalarValue::Utf8(collection.source_url.clone())),
+    ];
+    values.extend(collection.values.iter().map(|(name, value)| (name.clone(), scalar(value))));
+    let given =
+        |all: &[crate::project::Given]| all.iter().map(|given| (given.field.value.clone(), given.value.clone())).collect::<Vec<_>>();
+    // Always lists: what a field takes, one value or many, is known only where the target is.
+    let typed = |all: Vec<(String, FreeValue)>| all.into_iter().map(|(name, value)| (name, list_of_text(value.values()))).collect();
+    Ok(PinnedCollection {
+        id: collection.id.clone(),
+        pages,
+        values,
+        fill: typed(given(&collection.fill)),
+        overwrite: typed(given(&collection.overwrite)),
+    })
+}
+
+/// Pages at a path, directory, pattern or URL, in order of their names. Names that begin with `.` or `_` are not pages.
+///
+/// # Errors
+/// The location cannot be listed.
+pub async fn list(session: &Session, written: &str) -> Result<Vec<(Location, ObjectMeta)>> {
+    let fixed = written.find(['*', '?', '[']).map_or(written, |wild| &written[..written[..wild].rfind('/').map_or(0, |slash| slash + 1)]);
+    let place = session.storage.resolve(if fixed.is_empty() { "." } else { fixed }, &session.project.root)?;
+    let pattern = pattern(written, fixed, &place)?;
+    if pattern.is_none()
+        && let Ok(meta) = place.store.head(&place.prefix).await
+    {
+        return Ok(vec![(place, meta)]);
+    }
+    let listed: Result<Vec<ObjectMeta>, _> = place.store.list(Some(&place.prefix)).try_collect().await;
+    let mut found = match listed {
+        Ok(found) => found,
+        Err(object_store::Error::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(place.failed("list", &error)),
+    };
+    found.retain(|meta| {
+        let below = meta.location.prefix_match(&place.prefix).map(|parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>());
+        let hidden = below.iter().flatten().any(|part| part.starts_with(['.', '_']));
+        !hidden && pattern.as_ref().is_none_or(|pattern| pattern.matches(meta.location.as_ref()))
+    });
+    found.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(found.into_iter().map(|meta| (place.clone(), meta)).collect())
+}
+
+fn pattern(written: &str, fixed: &str, place: &Location) -> Result<Option<glob::Pattern>> {
+    if written == fixed {
+        return Ok(None);
+    }
+    let prefix =
+        if place.prefix.as_ref().is_empty() { String::new() } else { format!("{}/", glob::Pattern::escape(place.prefix.as_ref())) };
+    let pattern = glob::Pattern::new(&format!("{prefix}{}", &written[fixed.len()..]));
+    let wrong = |error: glob::PatternError| {
+        Error::from(
+            Problem::error("PX106", format!("\"{written}\" is not a pattern: {error}")).hint("use * for any name, ** for any directories"),
+        )
+    };
+    pattern.map(Some).map_err(wrong)
+}
+
+/// Keeps the pages of the last harvest: the subdirectory whose name sorts last.
+fn keep_latest(found: &mut Vec<(Location, ObjectMeta)>) {
+    let harvest = |(place, meta): &(Location, ObjectMeta)| {
+        let parts: Vec<String> = meta.location.prefix_match(&place.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+        (parts.len() > 1).then(|| parts[0].clone())
+    };
+    if let Some(last) = found.iter().filter_map(harvest).max() {
+        found.retain(|page| harvest(page).as_deref() == Some(&last));
+    }
+}
+
+fn page(project: &Project, place: &Location, meta: ObjectMeta, collection: &Collection) -> PinnedPage {
+    let harvested_at = meta.location.parts().filter_map(|part| crate::format::envelope::seconds(part.as_ref())).next_back();
+    let shown = shown(project, place, &meta);
+    PinnedPage { meta, path: shown, source_url: collection.source_url.clone(), harvested_at }
+}
+
+/// The page's path as a user would type it: relative to the project where it lies inside it.
+fn shown(project: &Project, place: &Location, meta: &ObjectMeta) -> String {
+    if place.url.scheme() != "file" {
+        let base = &place.url[..url::Position::BeforePath];
+        return format!("{base}/{}", meta.location);
+    }
+    let full = format!("/{}", meta.location);
+    let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
+    match Path::new(&full).strip_prefix(&root) {
+        Ok(inside) => inside.display().to_string(),
+        Err(_) => full,
+    }
+}
+
+fn text(value: &str) -> ScalarValue {
+    ScalarValue::Utf8(Some(value.to_owned()))
+}
+
+fn scalar(value: &FreeValue) -> ScalarValue {
+    match value {
+        FreeValue::Text(value) => text(value),
+        FreeValue::List(values) => list_of_text(values),
+    }
+}
+
+fn list_of_text(values: &[String]) -> ScalarValue {
+    let values: Vec<ScalarValue> = values.iter().map(|value| text(value)).collect();
+    ScalarValue::List(ScalarValue::new_list(&values, &DataType::Utf8, true))
+}

@@ -1,0 +1,480 @@
+//! A whole run: prepare, execute, account, gate, commit, remember.
+//!
+//! Until the commit everything can be stopped and nothing is visible; what was written by then is removed. The commit
+//! itself is one put, and is not interrupted. The run record is written at every change of state, so that a run which
+//! was killed can be told from one that goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, lit};
+use futures::{StreamExt, TryStreamExt};
+use schemas::problem::{Problem, Problems};
+use schemas::target::{Level, TargetSchema};
+
+use super::attempt::{self, Destination};
+use super::gate::{self, GateResult};
+use super::prepare::{Prepared, Request, prepare};
+use super::record::{RecordedProblem, RunCounts, RunRecord, RunState};
+use super::{carry, key, step};
+use crate::backend::Backend;
+use crate::error::{Error, Kind, Result};
+use crate::project::Job;
+use crate::query::tables::Overlay;
+use crate::session::Session;
+use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
+use crate::sql::mistake;
+use crate::table::{
+    CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, TableVersion, crash_point,
+};
+
+/// Units executed at the same time: while one waits for its files, another computes.
+const CONCURRENT_UNITS: usize = 4;
+
+/// What the user asked for beyond the job itself.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Collections, parameters, and whether to run what is unchanged.
+    pub request: Request,
+    /// Why gates are to be overridden.
+    pub accept: Option<String>,
+    /// Where plans run.
+    pub backend: Backend,
+}
+
+/// Runs a job. `stop` resolves when the user wants it stopped; nothing is committed then.
+///
+/// The record is the result whether the run succeeded or not; its state and problems say which.
+///
+/// # Errors
+/// The run record itself cannot be written.
+pub async fn run(
+    session: &Session,
+    job: &Arc<Job>,
+    options: &RunOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<(RunRecord, Option<Error>)> {
+    let database = Database::open(session.warehouse.join(&job.database));
+    let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
+    let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
+    let work = Work { session, job, options, to: &destination };
+    let outcome = tokio::select! {
+        outcome = work.until_commit(&mut record) => outcome,
+        () = stop => Err(Error::new(Kind::Stopped, Problem::error("PR001", "the run was stopped").hint(format!("nothing was published; run again with: pacha run {}", job.name)))),
+    };
+    let outcome = match outcome {
+        Ok(Some((base, proposal))) => publish(&database, &base, proposal, &mut record).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let error = outcome.err();
+    if let Some(error) = &error {
+        record.fail(error);
+        if error.kind != Kind::Configuration && database.remove_strays(&record.id).await.is_err() {
+            tracing::warn!(target: "pacha", "files of the failed run {} are left behind; no version names them", record.id);
+        }
+    } else {
+        record.become_state(RunState::Succeeded);
+    }
+    record.next = next_command(job, &record);
+    // A mistake in the project leaves no trace in the warehouse; everything that ran does.
+    if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
+        let written = record.save(&database).await;
+        if error.is_none() {
+            written?;
+        }
+    }
+    Ok((record, error))
+}
+
+async fn publish(database: &Database, base: &Snapshot, proposal: Proposal, record: &mut RunRecord) -> Result<()> {
+    crash_point("before-commit");
+    let version = database.commit(base, proposal).await?;
+    crash_point("after-commit");
+    record.version = Some(version);
+    Ok(())
+}
+
+fn next_command(job: &Job, record: &RunRecord) -> String {
+    let total = record.counts.total;
+    match record.state {
+        RunState::Succeeded if total.quarantined > 0 => format!("pacha findings {}", job.name),
+        RunState::Succeeded => {
+            let table = if job.target.is_some() { "mapped" } else { job.steps.first().map_or("mapped", |step| step.table.value.as_str()) };
+            format!("pacha sql \"SELECT * FROM {}.{table} LIMIT 10\"", job.database)
+        }
+        _ => format!("pacha show {}", record.id),
+    }
+}
+
+struct Work<'a> {
+    session: &'a Session,
+    job: &'a Arc<Job>,
+    options: &'a RunOptions,
+    to: &'a Destination,
+}
+
+/// What a run has made so far.
+#[derive(Default)]
+struct Made {
+    files: Vec<ManifestFile>,
+    counts: BTreeMap<String, Counts>,
+    findings: Vec<FindingGroup>,
+    schemas: BTreeMap<String, SchemaRef>,
+}
+
+impl Made {
+    fn take(&mut self, manifest: Manifest) {
+        self.files.extend(manifest.files);
+        for (id, counts) in manifest.counts {
+            *self.counts.entry(id).or_default() += counts;
+        }
+        self.findings.extend(manifest.findings);
+    }
+}
+
+impl Work<'_> {
+    /// Everything before the commit; nothing to commit if nothing changed.
+    async fn until_commit(&self, record: &mut RunRecord) -> Result<Option<(Snapshot, Proposal)>> {
+        let database = &self.to.database;
+        let before = Arc::new(database.snapshot(None).await?);
+        let prepared = prepare(self.session, self.job, &self.options.request, &before).await?;
+        record.parameters.clone_from(&prepared.parameters);
+        record.problems = prepared.warnings.0.iter().map(RecordedProblem::from).collect();
+        let removed = self.removed(&before);
+        let run_key = self.run_key(&prepared).await?;
+        let nothing_ran = prepared.units.is_empty() && removed.is_empty();
+        if nothing_ran && !self.options.request.force && before.run_keys.get(&self.job.name) == Some(&run_key) {
+            record.unchanged = true;
+            record.version = Some(before.version);
+            record.remember_tables(&before.tables);
+            record.counts =
+                RunCounts::of(prepared.unchanged.iter().filter_map(|id| Some((id.clone(), before.collections.get(id)?.counts))).collect());
+            return Ok(None);
+        }
+        record.become_state(RunState::Running);
+        record.save(database).await?;
+        let ran: BTreeSet<String> =
+            prepared.units.iter().flat_map(|(unit, _)| &unit.collections).map(|run| run.collection.id.clone()).collect();
+        let mut made = self.execute(&prepared).await?;
+        for id in &ran {
+            made.counts.entry(id.clone()).or_default();
+        }
+        let touched: BTreeSet<String> = ran.iter().chain(&removed).cloned().collect();
+        let carried = carry::carry(self.session, self.options.backend, self.to, &before, &touched).await?;
+        let mut proposal = self.proposal(&prepared, &made, &before, run_key);
+        proposal.removed_collections = removed;
+        self.change_tables(&mut proposal, &made, &before, carried)?;
+        self.unique(&mut proposal, &mut made, &before, &ran).await?;
+        self.steps(&mut proposal, &prepared, &before).await?;
+        crash_point("after-data-files");
+        record.counts = RunCounts::of(proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect());
+        record.remember_tables(&preview(&before, &proposal).tables);
+        record.findings = std::mem::take(&mut made.findings);
+        self.gates(record, &mut proposal, &before)?;
+        Ok(Some((Snapshot::clone(&before), proposal)))
+    }
+
+    async fn execute(&self, prepared: &Prepared) -> Result<Made> {
+        let (session, backend, vernacular) = (self.session, self.options.backend, self.job.output.vernacular);
+        let attempts = prepared.units.iter().map(|(unit, planned)| attempt::attempt(session, backend, self.to, unit, planned, vernacular));
+        let manifests: Vec<Manifest> = futures::stream::iter(attempts).buffer_unordered(CONCURRENT_UNITS).try_collect().await?;
+        let mut made = Made::default();
+        for manifest in manifests {
+            made.take(manifest);
+        }
+        if let Some(target) = &self.job.target {
+            let fields = target.arrow_schema();
+            made.schemas.insert("mapped".into(), sink::mapped_schema(fields.fields()));
+            made.schemas.insert("quarantine".into(), sink::quarantine_schema(fields.fields()));
+            made.schemas.insert("findings".into(), sink::findings_schema());
+        }
+        for (unit, planned) in prepared.units.iter().filter(|_| vernacular) {
+            if let Some(schema) = vernacular_schema(planned) {
+                made.schemas.insert(format!("vernacular_{}", unit.source.name), schema);
+            }
+        }
+        Ok(made)
+    }
+
+    /// Collections of the last version that no job of this database has any more.
+    fn removed(&self, before: &Snapshot) -> BTreeSet<String> {
+        if !self.options.request.collections.is_empty() {
+            return BTreeSet::new();
+        }
+        let jobs = self.session.project.jobs.values().filter(|job| job.database == self.job.database);
+        let kept: BTreeSet<&str> = jobs.flat_map(|job| &job.collections).filter(|c| c.enabled).map(|c| c.id.as_str()).collect();
+        before.collections.keys().filter(|id| !kept.contains(id.as_str())).cloned().collect()
+    }
+
+    /// Digest of all that the whole result depends on, the files and tables that steps read included.
+    async fn run_key(&self, prepared: &Prepared) -> Result<String> {
+        let mut whole = key::KeyBuilder::default();
+        whole.add("job", &self.job.file.text).add("shared", &prepared.shared_key).add("inputs", &prepared.inputs);
+        for (id, key) in &prepared.keys {
+            whole.add(id, key);
+        }
+        for step in &self.job.steps {
+            whole.add(&step.table.value, step.sql.text());
+        }
+        for input in &self.job.inputs {
+            for (_, meta) in super::input::list(self.session, &input.location.value).await? {
+                whole.add(meta.location.as_ref(), format!("{:?} {} {}", meta.e_tag, meta.size, meta.last_modified));
+            }
+        }
+        for database in self.databases_read() {
+            let head = Database::open(self.session.warehouse.join(&database)).head().await?;
+            whole.add(&database, head.to_le_bytes());
+        }
+        Ok(whole.finish())
+    }
+
+    /// Other databases that the steps name.
+    fn databases_read(&self) -> BTreeSet<String> {
+        let state = self.session.context.state();
+        let named = self.job.steps.iter().filter_map(|step| {
+            let dialect = state.config_options().sql_parser.dialect;
+            let statement = state.sql_to_statement(step.sql.text(), &dialect).ok()?;
+            state.resolve_table_references(&statement).ok()
+        });
+        let schemas = named.flatten().filter_map(|reference| reference.schema().map(str::to_owned));
+        schemas.filter(|name| *name != self.job.database && name != crate::query::tables::COLLECTIONS).collect()
+    }
+
+    fn proposal(&self, prepared: &Prepared, made: &Made, before: &Snapshot, run_key: String) -> Proposal {
+        let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
+        let partial = !self.options.request.collections.is_empty();
+        proposal.run_key = if partial { before.run_keys.get(&self.job.name).cloned() } else { Some(run_key) };
+        proposal.parameters.clone_from(&prepared.parameters);
+        for (unit, _) in &prepared.units {
+            for run in &unit.collections {
+                let counts = made.counts.get(&run.collection.id).copied().unwrap_or_default();
+                proposal.counts += counts;
+                proposal.inputs.pages += run.pinned.pages.len() as u64;
+                proposal.inputs.bytes += run.pinned.bytes();
+                let harvested = run.pinned.pages.iter().filter_map(|page| page.harvested_at).max();
+                let state = CollectionState {
+                    key: run.key.clone(),
+                    counts,
+                    pages: run.pinned.pages.len() as u64,
+                    bytes: run.pinned.bytes(),
+                    harvested: harvested.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()),
+                };
+                proposal.collections.insert(run.collection.id.clone(), state);
+            }
+        }
+        proposal.inputs = Inputs { digest: prepared.inputs.clone(), ..proposal.inputs };
+        proposal
+    }
+
+    /// The tables by collection: what ran comes, what it replaces goes, what stays is carried.
+    fn change_tables(
+        &self,
+        proposal: &mut Proposal,
+        made: &Made,
+        before: &Snapshot,
+        mut carried: BTreeMap<String, carry::Carried>,
+    ) -> Result<()> {
+        let names: BTreeSet<String> = made.schemas.keys().chain(carried.keys()).cloned().collect();
+        let mut changes = BTreeMap::new();
+        for name in &names {
+            let columns = match (made.schemas.get(name), before.tables.get(name)) {
+                (Some(schema), _) => Columns::new(schema).map_err(Error::from)?,
+                (None, Some(table)) => table.schema.clone(),
+                (None, None) => continue,
+            };
+            self.same_columns(name, &columns, before, proposal)?;
+            let carried = carried.remove(name).unwrap_or_default();
+            let written = made.files.iter().filter(|file| &file.table == name).chain(&carried.add);
+            let add = written.map(data_file).collect();
+            changes.insert(
+                name.clone(),
+                TableChange { operation: Operation::ReplaceCollections, schema: columns, add, remove: carried.remove },
+            );
+        }
+        proposal.tables.extend(changes);
+        Ok(())
+    }
+
+    /// A table cannot change its columns while rows of the old form stay in it.
+    fn same_columns(&self, name: &str, columns: &Columns, before: &Snapshot, proposal: &Proposal) -> Result<()> {
+        let Some(table) = before.tables.get(name).filter(|table| &table.schema != columns) else { return Ok(()) };
+        let stays = table
+            .files
+            .iter()
+            .flat_map(|file| &file.collections)
+            .any(|id| !proposal.collections.contains_key(id) && !proposal.removed_collections.contains(id));
+        if !stays {
+            return Ok(());
+        }
+        let problem = Problem::error(
+            "PS530",
+            format!("the columns of {}.{name} have changed, and other collections still have rows of the old form", self.job.database),
+        );
+        Err(Error::configuration(problem.hint(format!("run all collections: pacha run {} --force", self.job.name))))
+    }
+
+    /// Values that two records share although the target says that none may: a finding each.
+    async fn unique(&self, proposal: &mut Proposal, made: &mut Made, before: &Arc<Snapshot>, ran: &BTreeSet<String>) -> Result<()> {
+        let Some(target) = self.job.target.as_ref().filter(|_| !ran.is_empty()) else { return Ok(()) };
+        for field in target.fields.iter().filter(|field| field.unique.is_some()) {
+            let level = field.unique.unwrap_or(Level::Warn);
+            let files = self.shared_values(proposal, before, target, &field.name, level, ran).await?;
+            for file in &files.files {
+                if let Some(change) = proposal.tables.get_mut("findings") {
+                    change.add.push(data_file(file));
+                }
+            }
+            let records: u64 = files.files.iter().map(|file| file.rows).sum();
+            if records > 0 {
+                made.findings.push(FindingGroup {
+                    severity: level.as_str().into(),
+                    code: "PV321".into(),
+                    field: Some(field.name.clone()),
+                    count: records,
+                    records,
+                    examples: Vec::new(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn shared_values(
+        &self,
+        proposal: &Proposal,
+        before: &Arc<Snapshot>,
+        target: &TargetSchema,
+        field: &str,
+        level: Level,
+        ran: &BTreeSet<String>,
+    ) -> Result<Manifest> {
+        use datafusion::functions_aggregate::expr_fn::count;
+        let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
+        let after = Arc::new(preview(before, proposal));
+        let Some(mapped) = TableVersion::new(&self.to.database, &after, "mapped")? else { return Ok(Manifest::default()) };
+        let named = |name: &str| Expr::Column(Column::from_name(name));
+        let text = target.field(field).is_some_and(|field| field.data_type == DataType::Utf8);
+        if !text {
+            return Ok(Manifest::default());
+        }
+        let mapped: Arc<dyn datafusion::catalog::TableProvider> = Arc::new(mapped);
+        let all = || self.session.context.read_table(Arc::clone(&mapped)).map_err(failed);
+        let shared = all()?
+            .filter(named(field).is_not_null())
+            .and_then(|rows| rows.aggregate(vec![named(field).alias("_shared")], vec![count(lit(1)).alias("_times")]))
+            .and_then(|groups| groups.filter(named("_times").gt(lit(1_i64))))
+            .map_err(failed)?;
+        let ids: Vec<Expr> = ran.iter().map(|id| lit(id.as_str())).collect();
+        let message = datafusion::functions::string::expr_fn::concat(vec![
+            lit("the value is shared by "),
+            datafusion::logical_expr::cast(named("_times"), DataType::Utf8),
+            lit(" records"),
+        ]);
+        let null = || lit(datafusion::common::ScalarValue::Utf8(None));
+        let rows = all()?
+            .join(shared, datafusion::common::JoinType::Inner, &[field], &["_shared"], None)
+            .and_then(|rows| rows.filter(named("collection_id").in_list(ids, false)))
+            .and_then(|rows| {
+                rows.select(vec![
+                    named("collection_id"),
+                    named("record_id"),
+                    named("page"),
+                    named("page_seq"),
+                    lit(level.as_str()).alias("severity"),
+                    lit("PV321").alias("code"),
+                    lit(field).alias("field"),
+                    named(field).alias("value"),
+                    message.alias("message"),
+                    null().alias("mapping"),
+                ])
+            })
+            .map_err(failed)?;
+        step::execute(self.session, self.options.backend, self.to, "findings", rows).await
+    }
+
+    /// The SQL steps, in order; each sees the ones before it.
+    async fn steps(&self, proposal: &mut Proposal, prepared: &Prepared, before: &Arc<Snapshot>) -> Result<()> {
+        for (done, one) in self.job.steps.iter().enumerate() {
+            let after = Arc::new(preview(before, proposal));
+            let overlay = Overlay { database: Some((self.to.database.clone(), after)), inputs: BTreeMap::new() };
+            let frame = step::plan(self.session, self.job, one, &overlay, &prepared.parameters).await?;
+            let columns = Columns::new(&step::schema(&frame)).map_err(Error::from)?;
+            let manifest = step::execute(self.session, self.options.backend, self.to, &one.table.value, frame).await?;
+            tracing::debug!(step = done, table = one.table.value, "step written");
+            let add = manifest.files.iter().map(data_file).map(|file| DataFile { collections: Vec::new(), ..file }).collect();
+            let change = TableChange { operation: Operation::Replace, schema: columns, add, remove: Vec::new() };
+            proposal.tables.insert(one.table.value.clone(), change);
+        }
+        Ok(())
+    }
+
+    fn gates(&self, record: &mut RunRecord, proposal: &mut Proposal, before: &Snapshot) -> Result<()> {
+        if self.job.target.is_none() {
+            return Ok(());
+        }
+        let counts = proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect();
+        let whole = self.options.request.collections.is_empty();
+        let after = preview(before, proposal);
+        let mut total = Counts::default();
+        for state in after.collections.values() {
+            total += state.counts;
+        }
+        let fired: Vec<GateResult> = gate::look(&self.job.gates, &counts, &before.collections, total, whole);
+        record.gates.clone_from(&fired);
+        let halting = gate::withheld(&fired);
+        if halting.is_empty() {
+            return Ok(());
+        }
+        match &self.options.accept {
+            Some(reason) => {
+                proposal.overrides = halting.iter().map(|problem| format!("{}: {reason}", problem.message)).collect();
+                Ok(())
+            }
+            None => Err(Error { kind: Kind::Withheld, problems: Problems(halting) }),
+        }
+    }
+}
+
+/// The columns of the vernacular records that a plan carries along.
+fn vernacular_schema(planned: &crate::mapping::MappingPlan) -> Option<SchemaRef> {
+    let record = planned.plan.schema().field_with_unqualified_name(crate::mapping::compose::RECORD).ok()?.data_type().clone();
+    let DataType::Struct(members) = record else { return None };
+    match members.find("vernacular")?.1.data_type() {
+        DataType::Struct(fields) => Some(Arc::new(Schema::new(fields.clone()))),
+        _ => None,
+    }
+}
+
+/// The state that a proposal would lead to.
+fn preview(before: &Snapshot, proposal: &Proposal) -> Snapshot {
+    let mut after = Snapshot::clone(before);
+    for (name, change) in &proposal.tables {
+        let table = after.tables.entry(name.clone()).or_default();
+        table.schema = change.schema.clone();
+        match change.operation {
+            Operation::Replace | Operation::Drop => table.files.clear(),
+            Operation::ReplaceCollections | Operation::Append => table.files.retain(|file| !change.remove.contains(&file.path)),
+        }
+        table.files.extend(change.add.iter().cloned());
+        table.files.sort_by(|one, other| one.path.cmp(&other.path));
+    }
+    after.collections.retain(|id, _| !proposal.removed_collections.contains(id));
+    after.collections.extend(proposal.collections.clone());
+    after
+}
+
+/// A manifest's path is below the database; a commit's is below the table's data.
+fn data_file(file: &ManifestFile) -> DataFile {
+    let below = file.path.strip_prefix(&format!("{}/data/", file.table)).unwrap_or(&file.path);
+    DataFile {
+        path: below.to_owned(),
+        rows: file.rows,
+        bytes: file.bytes,
+        row_hash: file.row_hash,
+        collections: file.collections.keys().cloned().collect(),
+    }
+}

@@ -1,0 +1,130 @@
+//! SQL steps: each a query whose result becomes a table of the job's database.
+//!
+//! A step sees the tables of its own run, the ones before it included, before anything is published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Column;
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{Expr, cast};
+use schemas::problem::{Problem, Problems, Source};
+use schemas::target::type_name;
+
+use super::attempt::Destination;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::project::{Job, Step};
+use crate::query::{self, tables::Overlay};
+use crate::session::Session;
+use crate::sink::{Manifest, SinkExec, SinkMode};
+use crate::sql::{mistake, parse};
+
+/// Plans a step over what `overlay` holds.
+///
+/// # Errors
+/// Every mistake in its SQL, or a column that is not the target's.
+pub async fn plan(
+    session: &Session,
+    job: &Job,
+    step: &Step,
+    overlay: &Overlay,
+    parameters: &BTreeMap<String, String>,
+) -> Result<DataFrame> {
+    let text = Arc::new(Source { path: step.sql.source.path.clone(), text: step.sql.text().to_owned() });
+    let placed = |error: Error| moved(error, step, &text);
+    let parsed = parse::query(&text).map_err(|problem| placed(problem.into()))?;
+    let statement = datafusion::sql::sqlparser::ast::Statement::Query(Box::new(parsed));
+    let whole = 0..text.text.trim_end().len();
+    let mut overlay = overlay.clone();
+    overlay.inputs = job.inputs.iter().map(|input| (input.name.clone(), input.location.value.clone())).collect();
+    let frame = query::plan(session, &text, whole, statement, &overlay, parameters).await.map_err(placed)?;
+    fit(frame, step).map_err(placed)
+}
+
+/// Points problems in a step's own text at the file it stands in.
+fn moved(mut error: Error, step: &Step, text: &Arc<Source>) -> Error {
+    for problem in &mut error.problems.0 {
+        if let Some(place) = &mut problem.place
+            && place.source == *text
+        {
+            place.span = step.sql.place(&place.span);
+            place.source = Arc::clone(&step.sql.source);
+        }
+    }
+    error
+}
+
+/// Brings the columns into the step's target, if it names one, and into types that can be stored.
+fn fit(frame: DataFrame, step: &Step) -> Result<DataFrame> {
+    let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let named = |name: &str| Expr::Column(Column::from_name(name));
+    if let Some(target) = &step.target {
+        let mut problems = Problems::default();
+        let mut items = Vec::new();
+        for field in &target.fields {
+            match schema.field_with_name(&field.name) {
+                Ok(found) if found.data_type() == &field.data_type => items.push(named(&field.name)),
+                Ok(found) if type_name(found.data_type()) == type_name(&field.data_type) => {
+                    items.push(cast(named(&field.name), field.data_type.clone()).alias(&field.name))
+                }
+                Ok(found) => problems.push(
+                    Problem::error(
+                        "PV305",
+                        format!("{} must be {}; the step gives {}", field.name, type_name(&field.data_type), type_name(found.data_type())),
+                    )
+                    .hint(format!("CAST it in the SELECT of table {}", step.table.value)),
+                ),
+                Err(_) => problems.push(
+                    Problem::error("PV302", format!("the step gives no {}, which {} has", field.name, target.name))
+                        .hint("add it to the SELECT"),
+                ),
+            }
+        }
+        return if problems.fatal() { Err(Error::mistakes(problems)) } else { frame.select(items).map_err(failed) };
+    }
+    let items: Vec<Expr> = schema.fields().iter().map(|field| stored(field, named(field.name()))).collect();
+    frame.select(items).map_err(failed)
+}
+
+/// Views, dictionaries and nulls become the plain types that every reader knows.
+fn stored(field: &Field, column: Expr) -> Expr {
+    match plain(field.data_type()) {
+        Some(data_type) => cast(column, data_type).alias(field.name()),
+        None => column,
+    }
+}
+
+fn plain(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Utf8View | DataType::LargeUtf8 | DataType::Null => Some(DataType::Utf8),
+        DataType::BinaryView | DataType::LargeBinary => Some(DataType::Binary),
+        DataType::Dictionary(_, value) => Some(plain(value).unwrap_or_else(|| value.as_ref().clone())),
+        DataType::LargeList(item) | DataType::ListView(item) => {
+            Some(schemas::source::list_of(plain(item.data_type()).unwrap_or_else(|| item.data_type().clone())))
+        }
+        DataType::List(item) => plain(item.data_type()).map(schemas::source::list_of),
+        _ => None,
+    }
+}
+
+/// The columns that a step's table will have; all may be null, as a later version may not know them.
+pub fn schema(frame: &DataFrame) -> SchemaRef {
+    let fields: Vec<Field> =
+        frame.schema().fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Executes a step into files of its table.
+///
+/// # Errors
+/// The query failed.
+pub async fn execute(session: &Session, backend: Backend, to: &Destination, table: &str, frame: DataFrame) -> Result<Manifest> {
+    let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
+    let plan = frame.create_physical_plan().await.map_err(failed)?;
+    let spec = to.spec(SinkMode::Rows { table: table.to_owned() });
+    let sink = Arc::new(SinkExec::new(plan, Arc::new(spec)));
+    Manifest::from_batches(&backend.execute(sink, session.context.task_ctx()).await?)
+}

@@ -1,0 +1,160 @@
+//! Cuts a run into units: collections that are read the same way and take the same mapping, planned and run together.
+//!
+//! Thousands of small collections with one mapping are one unit and one plan. On a cluster a unit is also what is
+//! thrown away and submitted again after a fault, so its size is bounded.
+
+use std::sync::Arc;
+
+use datafusion::execution::object_store::ObjectStoreUrl;
+use schemas::problem::Problem;
+use schemas::source::SourceSchema;
+use schemas::target::TargetSchema;
+
+use crate::mapping::Level;
+use crate::mapping::compose::{VERNACULAR, reads};
+use crate::project::{Collection, Project};
+use crate::scan::PinnedCollection;
+
+/// A unit takes no more bytes than this, unless one collection alone has more.
+const UNIT_BYTES: u64 = 8 << 30;
+/// A unit takes no more pages than this, unless one collection alone has more.
+const UNIT_PAGES: usize = 50_000;
+
+/// A collection of a run: what the project says, what is pinned, how it is read and mapped.
+#[derive(Debug, Clone)]
+pub struct RunCollection {
+    /// What the project says of it.
+    pub collection: Arc<Collection>,
+    /// Its source schema, with the shape of its documents known.
+    pub source: Arc<SourceSchema>,
+    /// Base view first, the mapping last.
+    pub levels: Arc<Vec<Level>>,
+    /// Where its pages are.
+    pub store: ObjectStoreUrl,
+    /// Its pages.
+    pub pinned: PinnedCollection,
+    /// Its run key.
+    pub key: String,
+}
+
+/// Collections that are planned and run together.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// How they are read.
+    pub source: Arc<SourceSchema>,
+    /// Base view first, the mapping last.
+    pub levels: Arc<Vec<Level>>,
+    /// Where their pages are.
+    pub store: ObjectStoreUrl,
+    /// The collections, in order.
+    pub collections: Vec<RunCollection>,
+    bytes: u64,
+    pages: usize,
+}
+
+/// Groups collections into units, in order of the first collection of each.
+pub fn units(collections: Vec<RunCollection>) -> Vec<Unit> {
+    let mut units: Vec<Unit> = Vec::new();
+    for collection in collections {
+        let (bytes, pages) = (collection.pinned.bytes(), collection.pinned.pages.len());
+        match units.iter_mut().find(|unit| unit.takes(&collection, bytes, pages)) {
+            Some(unit) => {
+                unit.bytes += bytes;
+                unit.pages += pages;
+                unit.collections.push(collection);
+            }
+            None => units.push(Unit {
+                source: Arc::clone(&collection.source),
+                levels: Arc::clone(&collection.levels),
+                store: collection.store.clone(),
+                collections: vec![collection],
+                bytes,
+                pages,
+            }),
+        }
+    }
+    units
+}
+
+impl Unit {
+    fn takes(&self, next: &RunCollection, bytes: u64, pages: usize) -> bool {
+        let same_source = Arc::ptr_eq(&self.source, &next.source) || self.source == next.source;
+        Arc::ptr_eq(&self.levels, &next.levels)
+            && same_source
+            && self.store == next.store
+            && self.bytes + bytes <= UNIT_BYTES
+            && self.pages + pages <= UNIT_PAGES
+    }
+
+    /// The pinned collections, for the scan.
+    pub fn pinned(&self) -> Vec<PinnedCollection> {
+        self.collections.iter().map(|collection| collection.pinned.clone()).collect()
+    }
+}
+
+/// The chain of a mapping, base view first. An empty name means the base view itself.
+///
+/// # Errors
+/// It reads something that does not exist, itself, or the base view of another source schema.
+pub fn levels(
+    project: &Project,
+    target: &TargetSchema,
+    source: &SourceSchema,
+    mapping: &str,
+    collection: &str,
+) -> Result<Vec<Level>, Problem> {
+    let mut chain: Vec<Level> = Vec::new();
+    let mut next = if mapping.is_empty() { source.name.clone() } else { mapping.to_owned() };
+    while next != VERNACULAR {
+        if chain.iter().any(|level| level.name == next) {
+            let names: Vec<&str> = chain.iter().map(|level| level.name.as_str()).collect();
+            let problem = Problem::error("PM234", format!("mapping {next} inherits from itself: {} → {next}", names.join(" → ")));
+            return Err(problem.hint("let one of them read a base view or vernacular"));
+        }
+        let text = match project.mappings.get(&next) {
+            Some(file) => Arc::clone(&file.source),
+            None => base(project, target, source, &next, &chain, collection)?,
+        };
+        let read = reads(&text)?;
+        chain.push(Level { name: std::mem::replace(&mut next, read), source: text });
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+fn base(
+    project: &Project,
+    target: &TargetSchema,
+    source: &SourceSchema,
+    name: &str,
+    chain: &[Level],
+    collection: &str,
+) -> Result<Arc<schemas::problem::Source>, Problem> {
+    let place = |problem: Problem| match chain.last() {
+        Some(level) => {
+            let start = level.source.text.find(name).unwrap_or_default();
+            problem.at(&level.source, start..start + name.len())
+        }
+        None => problem,
+    };
+    if name == source.name {
+        if let Some(text) = schemas::base::shipped(&target.name, name) {
+            return Ok(text);
+        }
+        let problem = Problem::error(
+            "PM233",
+            format!("there is no base view from {name} to {}, and collection {collection} has no mapping", target.name),
+        );
+        return Err(place(
+            problem.hint("write mappings/<name>.sql with FROM vernacular SELECT …, and name it in the collection or the job"),
+        ));
+    }
+    if project.sources.contains_key(name) {
+        let problem =
+            Problem::error("PM232", format!("base view {name} is for source {name}; collection {collection} has source {}", source.name));
+        return Err(place(problem.hint(format!("read FROM {} or FROM vernacular, or give the collection another mapping", source.name))));
+    }
+    let known: Vec<&str> = project.mappings.keys().map(String::as_str).chain([VERNACULAR, source.name.as_str()]).collect();
+    let problem = Problem::error("PM204", format!("no view or mapping \"{name}\""));
+    Err(place(problem.hint(schemas::suggest::hint(name, known.iter().copied()))))
+}

@@ -1,0 +1,96 @@
+//! Ad-hoc SQL, and the SQL steps of jobs: any query over collections, tables of the warehouse, and files.
+//!
+//! * [`tables`]: finds what a statement names (`collection."26001"`, `calisphere.mapped`, `'x.parquet'`) and registers it
+//!   on a context of its own, so that only what is used is opened.
+//! * [`table_function`]: `table_version(…)`, `runs()`, `commits(…)`, `findings(…)`, `pages(…)`.
+
+pub mod table_function;
+pub mod tables;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use schemas::problem::{Problem, Source};
+
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::sql::mistake::{self, Known};
+use crate::sql::parse;
+use tables::Overlay;
+
+/// Plans every statement of a text; each is ready to be executed in turn.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub async fn statements(session: &Session, source: &Arc<Source>) -> Result<Vec<ast::Statement>> {
+    let parsed = parse::statements(source)?;
+    if parsed.is_empty() {
+        let problem = Problem::error("PM200", "there is no SQL here").hint("write a query, such as pacha sql \"SELECT 1\"");
+        return Err(problem.into());
+    }
+    if !matches!(session.project.catalog, crate::project::CatalogKind::Warehouse) {
+        tracing::debug!("tables are read from the warehouse, not from the catalog");
+    }
+    Ok(parsed)
+}
+
+/// Plans one statement. `within` is where it stands in `source`, for messages.
+///
+/// # Errors
+/// A mistake in the SQL, or something it names cannot be opened.
+pub async fn plan(
+    session: &Session,
+    source: &Arc<Source>,
+    within: Range<usize>,
+    mut statement: ast::Statement,
+    overlay: &Overlay,
+    parameters: &BTreeMap<String, String>,
+) -> Result<DataFrame> {
+    refuse_writing(&statement, source, &within)?;
+    let context = SessionContext::new_with_state(tables::private_state(&session.context));
+    table_function::replace(session, &context, &mut statement, overlay).await.map_err(|error| at(error, source, &within))?;
+    let known = tables::register(session, &context, &statement, overlay).await.map_err(|error| at(error, source, &within))?;
+    let state = context.state();
+    let known =
+        Known { functions: state.scalar_functions().keys().chain(state.aggregate_functions().keys()).cloned().collect(), tables: known };
+    let wrong = |error: datafusion::error::DataFusionError| Error::configuration(mistake::planning(&error, source, &within, &known));
+    let plan = state.statement_to_plan(Statement::Statement(Box::new(statement))).await.map_err(wrong)?;
+    let values: Vec<(String, ScalarValue)> =
+        parameters.iter().map(|(name, value)| (name.clone(), ScalarValue::Utf8(Some(value.clone())))).collect();
+    let plan = plan.with_param_values(values).map_err(wrong)?;
+    let frame = context.execute_logical_plan(plan).await.map_err(wrong)?;
+    // Optimised once here so that a mistake only the optimizer sees is reported as one of the SQL, not of the run.
+    state.optimize(frame.logical_plan()).map_err(wrong)?;
+    Ok(frame)
+}
+
+fn at(mut error: Error, source: &Arc<Source>, within: &Range<usize>) -> Error {
+    error.problems.0 = error.problems.0.into_iter().map(|problem| problem.at(source, within.clone())).collect();
+    error
+}
+
+/// Only reading is allowed: tables are written by jobs, so that there is always an accounting.
+fn refuse_writing(statement: &ast::Statement, source: &Arc<Source>, within: &Range<usize>) -> Result<()> {
+    use ast::Statement as S;
+    match statement {
+        S::Query(_)
+        | S::Explain { .. }
+        | S::ExplainTable { .. }
+        | S::ShowTables { .. }
+        | S::ShowColumns { .. }
+        | S::ShowVariable { .. }
+        | S::ShowFunctions { .. } => Ok(()),
+        other => {
+            let word = other.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
+            let problem =
+                Problem::error("PM209", format!("{word} is not for ad-hoc SQL: it would change something")).at(source, within.clone());
+            Err(problem.hint("queries read; tables are written by a job with [[step]], files by pacha sql -o FILE").into())
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Finds what a statement names, and registers it on the statement's own context.
+//!
+//! | name | table |
+//! |---|---|
+//! | `collection."26001"` | the records of a collection, read from its pages |
+//! | `calisphere.mapped` | a table of the warehouse, at its newest version |
+//! | `'files/x.parquet'` | a Parquet, CSV or JSON Lines file, or a directory of them |
+//! | `x` | an input declared in the job |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
+use datafusion::common::TableReference;
+use datafusion::datasource::file_format::options::{CsvReadOptions, JsonReadOptions, ParquetReadOptions};
+use datafusion::execution::SessionState;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use schemas::problem::Problem;
+
+use crate::catalog::{Catalog, TableName, WarehouseCatalog};
+use crate::error::{Error, Result};
+use crate::job::{input, shape};
+use crate::scan::{HarvestTable, View};
+use crate::session::Session;
+use crate::sql::mistake;
+use crate::table::{Database, Snapshot, TableVersion};
+
+/// The schema under which collections are read.
+pub const COLLECTIONS: &str = "collection";
+
+/// What a job's step sees beyond the warehouse: tables its own run has written but not published yet, and its inputs.
+#[derive(Debug, Clone, Default)]
+pub struct Overlay {
+    /// The database of the run, as it will be.
+    pub database: Option<(Database, Arc<Snapshot>)>,
+    /// Name → path or URL of Parquet, CSV or JSON files.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// The state of a session with no tables registered; functions, stores and settings are shared.
+pub fn private_state(context: &SessionContext) -> SessionState {
+    let mut state = context.state();
+    state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    // A schema registered in a catalog that was just made, and a catalog in its list, replace nothing.
+    let _ = catalog.register_schema("public", Arc::new(MemorySchemaProvider::new()));
+    let _ = state.catalog_list().register_catalog("datafusion".into(), catalog);
+    state
+}
+
+/// Registers every table that `statement` names and that exists; returns the names it could have used.
+///
+/// # Errors
+/// Something it names is there and cannot be opened.
+pub async fn register(session: &Session, context: &SessionContext, statement: &ast::Statement, overlay: &Overlay) -> Result<Vec<String>> {
+    let statement = Statement::Statement(Box::new(statement.clone()));
+    let Ok(references) = context.state().resolve_table_references(&statement) else { return Ok(Vec::new()) };
+    let mut known: Vec<String> = session.project.collections.keys().map(|id| format!("{COLLECTIONS}.\"{id}\"")).collect();
+    known.extend(overlay.inputs.keys().cloned());
+    for reference in references {
+        match &reference {
+            TableReference::Bare { table } => register_file(session, context, table, overlay).await?,
+            TableReference::Partial { schema, table } if schema.as_ref() == COLLECTIONS => {
+                put(context, schema, table, Arc::new(records(session, table).await?))?;
+            }
+            TableReference::Partial { schema, table } => {
+                let (found, others) = published(session, schema, table, overlay).await?;
+                known.extend(others);
+                if let Some(found) = found {
+                    put(context, schema, table, found)?;
+                }
+            }
+            TableReference::Full { .. } => {}
+        }
+    }
+    Ok(known)
+}
+
+/// Registers a provider as `schema.table`.
+///
+/// # Errors
+/// The context has no catalog of ours; a mistake of this code.
+pub fn put(context: &SessionContext, schema: &str, table: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
+    let failed = |what: String| Error::failed(Problem::error("PR013", format!("table {schema}.{table} cannot be registered: {what}")));
+    let catalog = context.catalog("datafusion").ok_or_else(|| failed("there is no catalog".into()))?;
+    let tables = match catalog.schema(schema) {
+        Some(tables) => tables,
+        None => {
+            let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+            catalog.register_schema(schema, Arc::clone(&tables)).map_err(|error| failed(error.to_string()))?;
+            tables
+        }
+    };
+    tables.register_table(table.to_owned(), provider).map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+/// A collection's records, read from its pages.
+async fn records(session: &Session, id: &str) -> Result<HarvestTable> {
+    let collection = session.project.collection(id)?;
+    let pinned = input::pin(session, Arc::clone(collection)).await?;
+    let source = shape::resolved(session, collection, &pinned).await?;
+    let store = store_of(session, collection.pages.first().map_or(".", |page| page.value.as_str()))?;
+    Ok(HarvestTable::new(&source, store, &[pinned], View::Records))
+}
+
+/// The store of a location.
+///
+/// # Errors
+/// Its scheme is not built in.
+pub fn store_of(session: &Session, location: &str) -> Result<ObjectStoreUrl> {
+    let fixed = location.split(['*', '?', '[']).next().unwrap_or(location);
+    Ok(session.storage.resolve(if fixed.is_empty() { "." } else { fixed }, &session.project.root)?.store_url())
+}
+
+async fn published(
+    session: &Session,
+    database: &str,
+    table: &str,
+    overlay: &Overlay,
+) -> Result<(Option<Arc<dyn TableProvider>>, Vec<String>)> {
+    if let Some((own, snapshot)) = &overlay.database
+        && own.name() == database
+    {
+        let names = snapshot.tables.keys().map(|name| format!("{database}.{name}")).collect();
+        let found = TableVersion::new(own, snapshot, table)?;
+        return Ok((found.map(|found| Arc::new(found) as _), names));
+    }
+    let catalog = WarehouseCatalog::new(session.warehouse.clone());
+    let found = catalog.table(&TableName::new(database, table), None).await?;
+    if let Some(found) = found {
+        return Ok((Some(Arc::new(found)), Vec::new()));
+    }
+    let mut names: Vec<String> = catalog.tables(database).await?.into_iter().map(|name| format!("{database}.{name}")).collect();
+    if names.is_empty() {
+        for database in catalog.databases().await? {
+            names.extend(catalog.tables(&database).await?.into_iter().map(|name| format!("{database}.{name}")));
+        }
+    }
+    Ok((None, names))
+}
+
+/// Registers an input of the job, or a file named by its path.
+async fn register_file(session: &Session, context: &SessionContext, name: &str, overlay: &Overlay) -> Result<()> {
+    let written = match overlay.inputs.get(name) {
+        Some(location) => location.as_str(),
+        None if name.contains(['/', '.']) => name,
+        None => return Ok(()),
+    };
+    let base = if overlay.inputs.contains_key(name) { session.project.root.clone() } else { std::env::current_dir().unwrap_or_default() };
+    let place = session.storage.resolve(written, &base)?;
+    let url = place.url.to_string();
+    let plain = written.trim_end_matches(".gz").trim_end_matches(".zst").to_lowercase();
+    let table = TableReference::bare(name.to_owned());
+    let extension = plain.rsplit('.').next().unwrap_or_default().to_owned();
+    let packed = written.ends_with(".gz");
+    let compression = || {
+        if packed {
+            datafusion::datasource::file_format::file_compression_type::FileCompressionType::GZIP
+        } else {
+            datafusion::datasource::file_format::file_compression_type::FileCompressionType::UNCOMPRESSED
+        }
+    };
+    let suffix = std::path::Path::new(written).extension().map(|ext| ext.to_string_lossy().into_owned()).unwrap_or_default();
+    let suffix = if packed { format!("{extension}.gz") } else { suffix };
+    let registered = match extension.as_str() {
+        "csv" => {
+            context.register_csv(table, &url, CsvReadOptions::new().file_extension(&suffix).file_compression_type(compression())).await
+        }
+        "tsv" => {
+            context
+                .register_csv(
+                    table,
+                    &url,
+                    CsvReadOptions::new().delimiter(b'\t').file_extension(&suffix).file_compression_type(compression()),
+                )
+                .await
+        }
+        "json" | "jsonl" | "ndjson" => {
+            context
+                .register_json(table, &url, JsonReadOptions::default().file_extension(&suffix).file_compression_type(compression()))
+                .await
+        }
+        "parquet" => context.register_parquet(table, &url, ParquetReadOptions::default()).await,
+        _ => {
+            let problem = Problem::error("PM211", format!("{written}: a file is read by its ending, and this has none that is known"));
+            return Err(problem
+                .hint("known: .parquet, .csv, .tsv, .json, .jsonl, .ndjson, each also with .gz; pages are read with pages('…')")
+                .into());
+        }
+    };
+    registered.map_err(|error| unreadable(written, &error))
+}
+
+fn unreadable(written: &str, error: &datafusion::error::DataFusionError) -> Error {
+    let inner = mistake::running(error);
+    let reason = inner.problems.0.first().map_or_else(String::new, |problem| problem.message.clone());
+    Problem::error("PS505", format!("cannot read {written}: {reason}"))
+        .hint("check the path, and that the file is of the kind its ending says")
+        .into()
+}

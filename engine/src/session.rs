@@ -1,0 +1,109 @@
+//! `session(project)`: THE place where functions, stores and settings are registered on DataFusion.
+//!
+//! Client, and later scheduler and executors, build their sessions here, so that what one knows the others know too.
+//! clippy forbids the registering calls everywhere else.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use schemas::problem::{Problem, Problems};
+
+use crate::error::{Error, Result};
+use crate::function::{self, lookup::Lookups};
+use crate::mapping;
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::storage::{Location, Storage};
+
+/// A project, ready to run SQL: the context, the stores, and where the warehouse is.
+#[derive(Clone)]
+pub struct Session {
+    /// What the user wrote.
+    pub project: Arc<Project>,
+    /// Stores by URL.
+    pub storage: Arc<Storage>,
+    /// Where databases live.
+    pub warehouse: Location,
+    /// DataFusion, with everything of ours registered.
+    pub context: SessionContext,
+    /// How far the running plan has come.
+    pub progress: Arc<Progress>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session {{ project: {}, warehouse: {} }}", self.project.name, self.warehouse)
+    }
+}
+
+/// Builds the session of a project.
+///
+/// # Errors
+/// A lookup that cannot be read, or a warehouse URL whose scheme is not built in.
+pub fn session(project: &Arc<Project>) -> Result<Session> {
+    let storage = Arc::new(Storage::new());
+    let warehouse = storage.resolve(&project.warehouse, &project.root)?;
+    let mut problems = Problems::default();
+    let entries = project.lookups.iter().map(|(name, source)| (name.clone(), source.text.clone()));
+    let lookups = Arc::new(Lookups::read(entries, &mut problems));
+    if problems.fatal() {
+        return Err(Error::mistakes(problems));
+    }
+    let progress = Arc::new(Progress::default());
+    let context = context(project, &storage, &lookups, &progress)?;
+    Ok(Session { project: Arc::clone(project), storage, warehouse, context, progress })
+}
+
+fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, progress: &Arc<Progress>) -> Result<SessionContext> {
+    let limits = &project.settings.limits;
+    let threads = if limits.threads == 0 { std::thread::available_parallelism().map_or(2, usize::from) } else { limits.threads };
+    let memory = usize::try_from(limits.memory).unwrap_or(usize::MAX);
+    let pool = TrackConsumersPool::new(FairSpillPool::new(memory), std::num::NonZeroUsize::MIN);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::clone(storage) as _)
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
+        .build_arc()
+        .map_err(|error| {
+            Error::failed(
+                Problem::error("PR011", format!("the engine cannot start: {error}"))
+                    .hint("check the temporary directory and limits in pacha.toml"),
+            )
+        })?;
+    let mut state =
+        SessionStateBuilder::new().with_config(config(threads, progress)).with_runtime_env(runtime).with_default_features().build();
+    for function in function::all(lookups) {
+        register(&mut state, function)?;
+    }
+    for function in mapping::plan::functions() {
+        register(&mut state, Arc::new(function))?;
+    }
+    Ok(SessionContext::new_with_state(state))
+}
+
+fn register(state: &mut datafusion::execution::SessionState, function: Arc<datafusion::logical_expr::ScalarUDF>) -> Result<()> {
+    use datafusion::execution::FunctionRegistry;
+    let name = function.name().to_owned();
+    state
+        .register_udf(function)
+        .map_err(|error| Error::failed(Problem::error("PR012", format!("function {name} cannot be registered: {error}"))))?;
+    Ok(())
+}
+
+fn config(threads: usize, progress: &Arc<Progress>) -> SessionConfig {
+    let mut config =
+        SessionConfig::new().with_target_partitions(threads).with_information_schema(true).with_extension(Arc::clone(progress));
+    let options = config.options_mut();
+    options.sql_parser.dialect = datafusion::config::Dialect::DuckDB;
+    options.sql_parser.collect_spans = true;
+    // Our columns are plain UTF-8 throughout: codecs build it, Parquet stores it, and functions need one kind only.
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    config
+}
