@@ -1,2 +1,49 @@
-//! placeholder
-fn main() {}
+//! `pacha`: the jobs CLI. Arguments as typed → a command → an exit code; everything else is in [`command`].
+//!
+//! stdout is data, stderr is everything else. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 withheld by a gate.
+
+mod cli;
+mod command;
+mod printer;
+mod progress;
+mod signal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::printer::Printer;
+
+/// Planning recurses deeply, and so does decoding of nested records.
+const STACK: usize = 32 << 20;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.global.color);
+    init_tracing();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.note(&format!("the process cannot start its threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(command::dispatch(cli, &printer)) {
+        Ok(code) => code,
+        Err(error) => {
+            printer.error(&error);
+            error.exit_code()
+        }
+    };
+    // Threads that still decode a page nobody waits for must not delay the prompt.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+fn init_tracing() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "off,pacha=info".into());
+    let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(false);
+    format.without_time().with_target(false).with_level(false).init();
+}

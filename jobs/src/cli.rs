@@ -1,0 +1,238 @@
+//! The whole command line, as data. Every doc comment is help text.
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// Maps, checks and publishes harvested records with SQL.
+///
+/// A project is a folder with pacha.toml; `pacha init` makes one. Results go to stdout, everything else to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "pacha", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the project; the nearest one upward that holds pacha.toml if not given
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) project: Option<PathBuf>,
+    /// Overrides a key of pacha.toml, such as warehouse=/data/w or limits.memory=2GiB
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Colours on a terminal: auto, always or never
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes a project, empty or from an example
+    Init {
+        /// Folder to make; the current one if not given
+        dir: Option<PathBuf>,
+        /// The example to unpack: calisphere
+        #[arg(long, value_name = "NAME")]
+        example: Option<String>,
+    },
+    /// Shows what a page, folder or collection holds: format, records, fields with fill and samples
+    Inspect {
+        /// A path, or the id of a collection
+        what: String,
+        /// Source schema, where it cannot be guessed from the bytes
+        #[arg(long)]
+        source: Option<String>,
+        /// Shows the most frequent values of one field
+        #[arg(long)]
+        field: Option<String>,
+        /// How many values of the field
+        #[arg(long, default_value_t = 20)]
+        top: usize,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Checks the project's files, SQL and schemas without running anything
+    Check {
+        /// Jobs to check; all if none is given
+        jobs: Vec<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Shows records as harvested and as mapped; writes nothing
+    Preview {
+        /// A mapping or a job
+        what: String,
+        /// How many records
+        #[arg(short = 'n', long, default_value_t = 10)]
+        records: usize,
+        /// Only the record with this identifier
+        #[arg(long)]
+        id: Option<String>,
+        /// A collection to take records from
+        #[arg(long)]
+        collection: Option<String>,
+        /// Value of a parameter
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
+        params: Vec<(String, String)>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Runs a job and publishes its result
+    Run {
+        /// The job
+        job: String,
+        /// Only these collections
+        #[arg(long = "collection", value_name = "ID", num_args = 1..)]
+        collections: Vec<String>,
+        /// Value of a parameter
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
+        params: Vec<(String, String)>,
+        /// Runs what is unchanged too
+        #[arg(long)]
+        force: bool,
+        /// Publishes although a gate would hold the result back; the reason is recorded
+        #[arg(long, value_name = "REASON")]
+        accept: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Queries collections, tables and files
+    ///
+    /// Names: collection."26001" (records of a collection), calisphere.mapped (a table), 'x.parquet' (a file). Without SQL, reads it
+    /// from a terminal line by line, or from a pipe.
+    Sql {
+        /// The query
+        sql: Option<String>,
+        /// Reads the query from a file
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+        /// Form of the result
+        #[arg(long, value_enum, default_value = "table")]
+        format: SqlFormat,
+        /// Writes the result to a file; .parquet writes Parquet
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+        /// Value of a parameter, $name in the query
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
+        params: Vec<(String, String)>,
+    },
+    /// Lists runs, newest first
+    Runs {
+        /// Only runs of this job
+        job: Option<String>,
+        /// At most so many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: usize,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Shows one run: counts, tables, findings, problems
+    Show {
+        /// The run's id, or the beginning of it
+        run: String,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Shows the findings of a job's last version, grouped by cause
+    Findings {
+        /// The job
+        job: String,
+        /// Only this field
+        #[arg(long)]
+        field: Option<String>,
+        /// Only this code
+        #[arg(long)]
+        code: Option<String>,
+        /// Only this collection
+        #[arg(long)]
+        collection: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Lists the versions of a database
+    Commits {
+        /// The database
+        database: String,
+        /// At most so many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: usize,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Publishes an older version of a database again
+    Rollback {
+        /// The database
+        database: String,
+        /// The version to go back to
+        #[arg(long, value_name = "N")]
+        to: u64,
+        /// Why; recorded in the commit
+        #[arg(long)]
+        message: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Documents the SQL functions
+    Functions {
+        /// One function
+        name: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Looks at project, warehouse, disk and settings, and says what would not work
+    Doctor {
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Prints a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Form of a printed result.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ResultFormat {
+    /// Form of the result: text for people, json for scripts
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SqlFormat {
+    Table,
+    Csv,
+    Json,
+    Ndjson,
+    Markdown,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("write KEY=VALUE, not {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,38 @@
+//! `pacha commits`: the versions of a database, newest first.
+
+use engine::Result;
+use engine::table::{Commit, Database};
+
+use super::{DONE, show};
+use crate::cli::{Form, Global};
+use crate::printer::{Printer, table, thousands};
+
+pub(crate) async fn commits(global: &Global, database: &str, limit: usize, form: Form, printer: &Printer) -> Result<u8> {
+    let session = super::open(global, printer)?;
+    super::rollback::known_database(&session, database).await?;
+    let history = Database::open(session.warehouse.join(database)).history(limit).await?;
+    if form == Form::Json {
+        printer.json(&history);
+        return Ok(DONE);
+    }
+    let rows: Vec<[String; 7]> = history.iter().map(row).collect();
+    printer.data(&table(["version", "at (UTC)", "job", "collections", "mapped", "quarantined", ""], &rows));
+    Ok(DONE)
+}
+
+fn row(commit: &Commit) -> [String; 7] {
+    let proposal = &commit.proposal;
+    let remark = match proposal.rollback_to {
+        Some(version) => format!("back to version {version}"),
+        None => proposal.message.clone().unwrap_or_else(|| proposal.overrides.join("; ")),
+    };
+    [
+        commit.version.to_string(),
+        commit.at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        proposal.job.clone(),
+        thousands(proposal.collections.len() as u64),
+        thousands(proposal.counts.mapped),
+        thousands(proposal.counts.quarantined),
+        show::cut(&remark, 60),
+    ]
+}

@@ -1,0 +1,94 @@
+//! One command a file, one function each: plain arguments in, an exit code out.
+
+mod check;
+mod commits;
+mod completions;
+mod doctor;
+mod findings;
+mod functions;
+mod init;
+mod inspect;
+mod preview;
+mod rollback;
+mod run;
+mod runs;
+mod show;
+mod sql;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::Result;
+use engine::project::Project;
+use engine::session::{Session, session};
+
+use crate::cli::{Cli, Command, Global};
+use crate::printer::Printer;
+
+/// Done.
+pub(crate) const DONE: u8 = 0;
+
+/// Runs the command that was typed.
+pub(crate) async fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Init { dir, example } => init::init(dir.as_deref(), example.as_deref(), printer),
+        Command::Inspect { what, source, field, top, format } => {
+            inspect::inspect(global, &inspect::Wanted { what, source, field, top, form: format.format }, printer).await
+        }
+        Command::Check { jobs, format } => check::check(global, &jobs, format.format, printer).await,
+        Command::Preview { what, records, id, collection, params, format } => {
+            let request = engine::job::preview::PreviewRequest { records, id, collection, parameters: params.into_iter().collect() };
+            preview::preview(global, &what, &request, format.format, printer).await
+        }
+        Command::Run { job, collections, params, force, accept, format } => {
+            let request = engine::job::prepare::Request { collections, parameters: params.into_iter().collect(), force };
+            let options = engine::job::RunOptions { request, accept, ..engine::job::RunOptions::default() };
+            run::run(global, &job, &options, format.format, printer).await
+        }
+        Command::Sql { sql, file, format, output, params } => {
+            let wanted = sql::Wanted { sql, file, format, output, parameters: params.into_iter().collect() };
+            sql::sql(global, wanted, printer).await
+        }
+        Command::Runs { job, limit, format } => runs::runs(global, job.as_deref(), limit, format.format, printer).await,
+        Command::Show { run, format } => show::show(global, &run, format.format, printer).await,
+        Command::Findings { job, field, code, collection, format } => {
+            findings::findings(global, &findings::Wanted { job, field, code, collection }, format.format, printer).await
+        }
+        Command::Commits { database, limit, format } => commits::commits(global, &database, limit, format.format, printer).await,
+        Command::Rollback { database, to, message, format } => {
+            rollback::rollback(global, &database, to, message, format.format, printer).await
+        }
+        Command::Functions { name, format } => functions::functions(name.as_deref(), format.format, printer),
+        Command::Doctor { format } => doctor::doctor(global, format.format, printer).await,
+        Command::Completions { shell } => completions::completions(shell, printer),
+    }
+}
+
+/// The project that the user means, loaded; its warnings go to stderr.
+fn load(global: &Global, printer: &Printer) -> Result<Arc<Project>> {
+    let project = Arc::new(Project::load(&root(global)?, &global.set)?);
+    printer.problems(project.warnings());
+    Ok(project)
+}
+
+fn root(global: &Global) -> Result<PathBuf> {
+    match &global.project {
+        Some(dir) if dir.join(engine::project::FILE).is_file() => Ok(dir.clone()),
+        Some(dir) => Project::find(dir),
+        None => Project::find(Path::new(".")),
+    }
+}
+
+/// The session of the project that the user means.
+fn open(global: &Global, printer: &Printer) -> Result<Session> {
+    session(&load(global, printer)?)
+}
+
+/// Like [`open`]; outside a project, a session over nothing but files.
+fn open_anywhere(global: &Global, printer: &Printer) -> Result<Session> {
+    if global.project.is_none() && global.set.is_empty() && Project::find(Path::new(".")).is_err() {
+        return session(&Arc::new(Project::bare(Path::new("."))));
+    }
+    open(global, printer)
+}

@@ -1,0 +1,41 @@
+//! `pacha run`: runs a job and says what became of every record.
+
+use engine::Result;
+use engine::job::RunOptions;
+use engine::job::record::{RunRecord, RunState};
+
+use super::{DONE, show};
+use crate::cli::{Form, Global};
+use crate::printer::Printer;
+use crate::{progress, signal};
+
+pub(crate) async fn run(global: &Global, name: &str, options: &RunOptions, form: Form, printer: &Printer) -> Result<u8> {
+    let session = super::open(global, printer)?;
+    let job = session.project.job(name)?;
+    let shown = progress::Shown::begin(&session.progress, form == Form::Json);
+    let outcome = Box::pin(engine::job::run(&session, job, options, signal::stop())).await;
+    drop(shown);
+    let (record, error) = outcome?;
+    // A mistake in the project is all there is to say: nothing ran.
+    let ran = error.as_ref().is_none_or(|error| error.kind != engine::error::Kind::Configuration);
+    match form {
+        Form::Json => printer.json(&record),
+        Form::Text if ran => printer.note(&summary(&record)),
+        Form::Text => {}
+    }
+    Ok(match error {
+        Some(error) => {
+            printer.error(&error);
+            error.exit_code()
+        }
+        None => DONE,
+    })
+}
+
+fn summary(record: &RunRecord) -> String {
+    if record.state == RunState::Succeeded && record.unchanged {
+        let version = record.version.map_or(String::new(), |version| format!(", version {version}"));
+        return format!("{}: nothing has changed since the last run{version}; nothing was read. --force runs it all the same", record.job);
+    }
+    show::text(record)
+}

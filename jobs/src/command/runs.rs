@@ -1,0 +1,49 @@
+//! `pacha runs`: what ran, newest first.
+
+use engine::Result;
+use engine::job::record;
+
+use super::{DONE, show};
+use crate::cli::{Form, Global};
+use crate::printer::{Printer, table, thousands};
+
+pub(crate) async fn runs(global: &Global, job: Option<&str>, limit: usize, form: Form, printer: &Printer) -> Result<u8> {
+    let session = super::open(global, printer)?;
+    if let Some(job) = job {
+        session.project.job(job)?;
+    }
+    let mut all = record::all(&session.warehouse).await?;
+    all.retain(|run| job.is_none_or(|job| run.job == job));
+    all.truncate(limit);
+    if form == Form::Json {
+        printer.json(&all);
+        return Ok(DONE);
+    }
+    if all.is_empty() {
+        printer.note("nothing has run yet; next: pacha run JOB");
+        return Ok(DONE);
+    }
+    let rows: Vec<[String; 8]> = all
+        .iter()
+        .map(|run| {
+            let total = run.counts.total;
+            let remark = if run.unchanged {
+                "unchanged".to_owned()
+            } else {
+                run.problems.first().map_or(String::new(), |problem| show::cut(&problem.message, 60))
+            };
+            [
+                run.id.clone(),
+                run.job.clone(),
+                run.state.to_string(),
+                run.started_at.map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()),
+                format!("{:.1}", run.seconds),
+                thousands(total.input),
+                thousands(total.mapped),
+                remark,
+            ]
+        })
+        .collect();
+    printer.data(&table(["run", "job", "state", "started (UTC)", "s", "in", "mapped", ""], &rows));
+    Ok(DONE)
+}
