@@ -6,7 +6,7 @@ SELECT
   'https://calisphere.example/item/' || doc.uid                                        AS is_shown_at,
   list(p['dc:title'])                                                                  AS title,
   sort_title(first_of(list(p['dc:title'])))                                            AS sort_title,
-  list(dcmi_type(p['ucldc_schema:type']))                                              AS type,
+  dcmi_type(list(p['ucldc_schema:type']))                                              AS type,
   pluck(p['ucldc_schema:creator'], 'name')                                             AS creator,
   collate(pluck(p['ucldc_schema:subjecttopic'], 'heading'),
     pluck(p['ucldc_schema:subjectname'], 'name'))                                      AS subject,

@@ -4,7 +4,7 @@ SELECT
   ucldc_id(collection_id, record_id, marc(m, '024a'))                       AS id,
   record_id                                                                 AS calisphere_id,
   collection.record_page || marc1(m, '001')                                 AS is_shown_at,
-  marc(m, '245!c 242 240 +880')                                             AS title,
+  strip_punct(marc(m, '245!c 242 240 +880'))                                AS title,
   sort_title(first_of(marc(m, '245!c')))                                    AS sort_title,
   marc(m, '246 +880')                                                       AS alternative_title,
   CASE substr(leader, 7, 1)
