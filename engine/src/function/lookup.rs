@@ -3,10 +3,11 @@
 //! The first row names the columns, the first column is the key. `decode(x, 'rights')` reads the second column,
 //! `decode(x, 'rights.uri')` the one called `uri`. All tables are read once, when the project is loaded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use datafusion::common::HashMap;
 use schemas::problem::{Problem, Problems, Source};
 use schemas::suggest;
 

@@ -18,16 +18,20 @@ pub(crate) static FUNCTION: Function = Function {
 
 fn slug<'a>(value: &'a str, scratch: &'a mut String) -> &'a str {
     let mut gap = false;
-    for letter in value.nfd().filter(|letter| !is_latin_accent(*letter)).flat_map(char::to_lowercase).nfc() {
+    let mut add = |letter: char| {
         if letter.is_alphanumeric() || is_combining_mark(letter) {
-            if gap && !scratch.is_empty() {
+            if std::mem::take(&mut gap) && !scratch.is_empty() {
                 scratch.push('-');
             }
-            gap = false;
             scratch.push(letter);
         } else {
             gap = true;
         }
+    };
+    if value.is_ascii() {
+        value.chars().for_each(|letter| add(letter.to_ascii_lowercase()));
+    } else {
+        value.nfd().filter(|letter| !is_latin_accent(*letter)).flat_map(char::to_lowercase).nfc().for_each(add);
     }
     scratch
 }

@@ -41,20 +41,20 @@ fn sort_title(call: &Call<'_>) -> Result<Kernel> {
 }
 
 fn sort_form<'a>(value: &str, ascii: bool, scratch: &'a mut String) -> &'a str {
-    let stays = |letter: &char| match ascii {
-        true => letter.is_ascii_alphanumeric(),
-        false => letter.is_alphanumeric() || is_combining_mark(*letter),
-    };
     let mut space = false;
-    for letter in value.chars().flat_map(char::to_lowercase) {
-        if letter.is_whitespace() {
-            space = !scratch.is_empty();
-        } else if stays(&letter) {
+    let mut add = |letter: char| {
+        let stays = letter.is_ascii_alphanumeric() || (!ascii && (letter.is_alphanumeric() || is_combining_mark(letter)));
+        if stays {
             if std::mem::take(&mut space) {
                 scratch.push(' ');
             }
             scratch.push(letter);
+        } else if letter.is_whitespace() {
+            space = !scratch.is_empty();
         }
+    };
+    for letter in value.chars() {
+        if letter.is_ascii() { add(letter.to_ascii_lowercase()) } else { letter.to_lowercase().for_each(&mut add) }
     }
     let title = ["the ", "a ", "an "].iter().find_map(|article| scratch.strip_prefix(article)).unwrap_or(scratch);
     if title.is_empty() { UNKNOWN } else { title }
