@@ -3,8 +3,11 @@
 //! Client, and later scheduler and executors, build their sessions here, so that what one knows the others know too.
 //! clippy forbids the registering calls everywhere else.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place where sessions are made and things registered")]
+
 use std::sync::Arc;
 
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -83,6 +86,18 @@ fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, pr
         register(&mut state, Arc::new(function))?;
     }
     Ok(SessionContext::new_with_state(state))
+}
+
+/// A context with the functions, stores and settings of another and no tables: for one statement or one mapping, so that
+/// many can be planned at the same time.
+pub fn private(context: &SessionContext) -> SessionContext {
+    let mut state = context.state();
+    state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    // A schema registered in a catalog that was just made, and a catalog in its list, replace nothing.
+    let _ = catalog.register_schema("public", Arc::new(MemorySchemaProvider::new()));
+    let _ = state.catalog_list().register_catalog("datafusion".into(), catalog);
+    SessionContext::new_with_state(state)
 }
 
 fn register(state: &mut datafusion::execution::SessionState, function: Arc<datafusion::logical_expr::ScalarUDF>) -> Result<()> {

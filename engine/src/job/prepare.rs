@@ -106,6 +106,7 @@ pub async fn plan_unit(
         target: Arc::clone(target),
         aliases: job.aliases.iter().map(|(name, path)| (name.clone(), path.value.clone())).collect(),
         vernacular: job.output.vernacular,
+        raw: job.output.raw,
         parameters: parameters.clone(),
     };
     plan::plan(&session.context, Arc::new(table), &request).await

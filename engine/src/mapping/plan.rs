@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit, when};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility, cast, lit, when};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -17,10 +18,12 @@ use schemas::target::{Level as Severity, TargetField, TargetSchema, type_name};
 
 use super::check::{self, CheckSpec};
 use super::compose::{Composition, HARVEST, KEPT, Level, RECORD};
+use super::document;
 use super::finish::{self, steps_text};
 use crate::scan::HarvestTable;
 use crate::scan::source::{KIND, PAGE};
 use crate::scan::table::{COLLECTION, FILL, OVERWRITE};
+use crate::session;
 use crate::sql::mistake::{self, Known};
 
 /// Findings column of the plan.
@@ -39,6 +42,8 @@ pub struct PlanRequest {
     pub aliases: Vec<(String, String)>,
     /// Whether the harvested columns are carried along, to be written too.
     pub vernacular: bool,
+    /// Whether each record's source text is among them.
+    pub raw: bool,
     /// Parameters, for `$name`.
     pub parameters: BTreeMap<String, String>,
 }
@@ -90,6 +95,15 @@ fn vernacular_select(request: &PlanRequest, table: &SchemaRef) -> (String, Vec<S
     (format!("SELECT {} FROM \"{HARVEST}\"", items.join(", ")), columns)
 }
 
+/// A harvested column as its table stores it. The documents of one collection have another type than those of the next,
+/// and a table has one, so they are stored as JSON text; `collection."id"` reads them typed.
+fn stored(request: &PlanRequest, name: &str) -> String {
+    match request.source.codec {
+        Codec::Json if name == "doc" => "pacha_json(\"doc\")".to_owned(),
+        _ => format!("\"{name}\""),
+    }
+}
+
 /// Plans a mapping over the pages of `table`.
 ///
 /// # Errors
@@ -104,24 +118,11 @@ pub async fn plan(context: &SessionContext, table: Arc<HarvestTable>, request: &
     pass.retain(|name| request.target.field(name).is_none());
     let composed = Composition::new(request.levels.clone(), &select, columns, pass)?;
     // Each mapping is planned over tables of its own, so that many can be planned at the same time.
-    let context = private(context);
+    let context = session::private(context);
     context.register_table(HARVEST, table).map_err(|error| Problems(vec![unplanned(&error.to_string())]))?;
     let planner = Planner { context, composed: &composed, request };
     let mapped = planner.records().await?;
     planner.finish(mapped)
-}
-
-/// A context with the same functions and stores, and no tables.
-fn private(context: &SessionContext) -> SessionContext {
-    let mut state = context.state();
-    state.register_catalog_list(Arc::new(datafusion::catalog::MemoryCatalogProviderList::new()));
-    let context = SessionContext::new_with_state(state);
-    let catalog = Arc::new(datafusion::catalog::MemoryCatalogProvider::new());
-    let schema = Arc::new(datafusion::catalog::MemorySchemaProvider::new());
-    // Registering a schema in a catalog that was just made cannot fail.
-    let _ = datafusion::catalog::CatalogProvider::register_schema(catalog.as_ref(), "public", schema);
-    context.register_catalog("datafusion", catalog);
-    context
 }
 
 fn unplanned(text: &str) -> Problem {
@@ -184,6 +185,7 @@ impl Planner<'_> {
     fn finish(&self, mapped: LogicalPlan) -> Result<MappingPlan, Problems> {
         let target = &self.request.target;
         let mut problems = self.mismatches(&mapped);
+        problems.extend(self.impure(&mapped));
         let schema = Arc::clone(mapped.schema());
         let constant = |column: &str, field: &str| match schema.field_with_unqualified_name(column).map(|field| field.data_type().clone()) {
             Ok(DataType::Struct(members)) => members.find(field).is_some(),
@@ -293,6 +295,41 @@ impl Planner<'_> {
         problems
     }
 
+    /// Functions whose result is not the same for the same record at every run.
+    fn impure(&self, mapped: &LogicalPlan) -> Vec<Problem> {
+        let mut names = BTreeSet::new();
+        let _ = mapped.apply(|node| {
+            node.apply_expressions(|expression| {
+                expression.apply(|part| {
+                    if let Expr::ScalarFunction(call) = part
+                        && call.func.signature().volatility != Volatility::Immutable
+                    {
+                        names.insert(call.func.name().to_owned());
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        let problem = |name: String| {
+            let problem = Problem::error(
+                "PM235",
+                format!("{name}() gives another value at every run, so the same record would not give the same result"),
+            );
+            let place = self
+                .composed
+                .prepared
+                .iter()
+                .rev()
+                .find_map(|level| mistake::find_word(&level.level.source, &name).map(|span| (&level.level.source, span)));
+            let problem = problem.hint("pass the value in: $name in the SQL, [params] in the job, --param name=value at the run");
+            match place {
+                Some((source, span)) => problem.at(source, span),
+                None => self.placed(problem, None),
+            }
+        };
+        names.into_iter().map(problem).collect()
+    }
+
     fn unknown_field(&self, name: &str) -> Problem {
         let target = &self.request.target;
         let problem = Problem::error("PV306", format!("{name} is not a field of {}", target.name));
@@ -398,7 +435,7 @@ fn fits(given: &DataType, wanted: &DataType) -> bool {
 
 /// The functions that a mapping's plan ends with.
 pub fn functions() -> Vec<datafusion::logical_expr::ScalarUDF> {
-    vec![finish::function(), check::function()]
+    vec![finish::function(), check::function(), document::function()]
 }
 
 /// Whether the source schema's documents must be inferred before planning.

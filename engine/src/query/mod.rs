@@ -13,13 +13,12 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use schemas::problem::{Problem, Source};
 
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::sql::mistake::{self, Known};
 use crate::sql::parse;
 use tables::Overlay;
@@ -53,7 +52,7 @@ pub async fn plan(
     parameters: &BTreeMap<String, String>,
 ) -> Result<DataFrame> {
     refuse_writing(&statement, source, &within)?;
-    let context = SessionContext::new_with_state(tables::private_state(&session.context));
+    let context = session::private(&session.context);
     table_function::replace(session, &context, &mut statement, overlay).await.map_err(|error| at(error, source, &within))?;
     let known = tables::register(session, &context, &statement, overlay).await.map_err(|error| at(error, source, &within))?;
     let state = context.state();

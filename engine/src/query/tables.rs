@@ -10,12 +10,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider, TableProvider,
-};
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::datasource::file_format::options::{CsvReadOptions, JsonReadOptions, ParquetReadOptions};
-use datafusion::execution::SessionState;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
@@ -40,17 +37,6 @@ pub struct Overlay {
     pub database: Option<(Database, Arc<Snapshot>)>,
     /// Name → path or URL of Parquet, CSV or JSON files.
     pub inputs: BTreeMap<String, String>,
-}
-
-/// The state of a session with no tables registered; functions, stores and settings are shared.
-pub fn private_state(context: &SessionContext) -> SessionState {
-    let mut state = context.state();
-    state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
-    let catalog = Arc::new(MemoryCatalogProvider::new());
-    // A schema registered in a catalog that was just made, and a catalog in its list, replace nothing.
-    let _ = catalog.register_schema("public", Arc::new(MemorySchemaProvider::new()));
-    let _ = state.catalog_list().register_catalog("datafusion".into(), catalog);
-    state
 }
 
 /// Registers every table that `statement` names and that exists; returns the names it could have used.

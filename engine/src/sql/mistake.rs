@@ -90,7 +90,7 @@ fn schema_mistake(error: &SchemaError, source: &Arc<Source>, within: &Range<usiz
             let table = valid_fields.iter().find_map(|column| column.relation.as_ref()).map(|relation| format!(" in {}", relation.table()));
             let problem = Problem::error("PM201", format!("no column \"{}\"{}", field.name(), table.unwrap_or_default()));
             let problem = problem.hint(column_hint(field.name(), &names));
-            match find_word(source, within, field.name()) {
+            match find_word_within(source, within, field.name()) {
                 Some(span) => problem.at(source, span),
                 None => problem,
             }
@@ -133,7 +133,7 @@ static DUPLICATE: LazyLock<Regex> =
 static PARAMETER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$([A-Za-z_0-9]+)").expect("a valid pattern"));
 
 fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: &Known) -> Problem {
-    let placed = |problem: Problem, word: &str| match find_word(source, within, word) {
+    let placed = |problem: Problem, word: &str| match find_word_within(source, within, word) {
         Some(span) => problem.at(source, span),
         None => problem,
     };
@@ -185,8 +185,12 @@ fn capture<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
     Some(pattern.captures(text)?.get(1)?.as_str())
 }
 
-/// The first whole-word occurrence of a name inside the query.
-fn find_word(source: &Source, within: &Range<usize>, word: &str) -> Option<Range<usize>> {
+/// The first whole-word occurrence of a name in a file.
+pub fn find_word(source: &Source, word: &str) -> Option<Range<usize>> {
+    find_word_within(source, &(0..source.text.len()), word)
+}
+
+fn find_word_within(source: &Source, within: &Range<usize>, word: &str) -> Option<Range<usize>> {
     let text = source.text.get(within.clone()).unwrap_or(&source.text);
     let base = if source.text.get(within.clone()).is_some() { within.start } else { 0 };
     let inside_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
