@@ -196,6 +196,7 @@ mod tests {
     }
 
     /// A context with the table `t` of a warehouse: collection 1 and 2 in a file, 3 in another.
+    #[expect(clippy::disallowed_methods, reason = "the product's own session has more than this test is about")]
     async fn context() -> SessionContext {
         let storage = Arc::new(Storage::new());
         let database = Database::open(storage.resolve("memory://warehouse/db", Path::new("/")).unwrap());
