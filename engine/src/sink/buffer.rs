@@ -84,38 +84,50 @@ impl Table {
         if count == 0 {
             return Ok(());
         }
-        let hashed = self.hasher.hash(&columns, row_count, chosen.as_deref())?;
         self.tally.rows += count as u64;
-        self.tally.hash = self.tally.hash.and(hashed.hash);
         if let Some(collection) = self.collection {
             count_collections(&texts(&columns[collection])?, chosen.as_deref(), &mut self.tally.collections);
         }
-        let held = columns.iter().map(|column| column.get_array_memory_size()).sum();
-        let content = (hashed.bytes as u64 * count as u64 / row_count as u64) as usize;
-        self.held += held;
-        let chunk = Chunk { columns, rows: row_count, chosen, held };
-        if count >= SCRAP_ROWS && held <= 2 * content {
-            self.chunks.push(chunk);
-            return Ok(());
+        let chunk = Chunk::new(columns, row_count, chosen);
+        self.held += chunk.held;
+        if count >= SCRAP_ROWS {
+            return self.keep(chunk);
         }
         self.scraps.push(chunk);
         let (rows, bytes) = self.scraps.iter().fold((0, 0), |(rows, bytes), chunk| (rows + chunk.count(), bytes + chunk.held));
         if rows >= BATCH_ROWS || bytes >= BATCH_BYTES { self.gather_scraps() } else { Ok(()) }
     }
 
+    /// Hashes a chunk and keeps it, or a copy where it holds much more than its rows take.
+    fn keep(&mut self, chunk: Chunk) -> Result<()> {
+        let hashed = self.hasher.hash(&chunk.columns, chunk.rows, chunk.chosen.as_deref())?;
+        self.tally.hash = self.tally.hash.and(hashed.hash);
+        let content = hashed.bytes as u64 * chunk.count() as u64 / chunk.rows as u64;
+        let chunk = if chunk.held as u64 > 2 * content { self.compact(&[chunk])? } else { chunk };
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
     /// Copies the scraps into one chunk of just their size.
     fn gather_scraps(&mut self) -> Result<()> {
         let scraps = std::mem::take(&mut self.scraps);
-        let places: Vec<(usize, usize)> = scraps.iter().enumerate().flat_map(|(index, scrap)| scrap.places(index)).collect();
-        if places.is_empty() {
+        if scraps.is_empty() {
             return Ok(());
         }
-        let columns = gather(&scraps, &places)?;
-        self.held -= scraps.iter().map(|scrap| scrap.held).sum::<usize>();
-        let held = columns.iter().map(|column| column.get_array_memory_size()).sum();
-        self.held += held;
-        self.chunks.push(Chunk { columns, rows: places.len(), chosen: None, held });
+        let chunk = self.compact(&scraps)?;
+        let hashed = self.hasher.hash(&chunk.columns, chunk.rows, None)?;
+        self.tally.hash = self.tally.hash.and(hashed.hash);
+        self.chunks.push(chunk);
         Ok(())
+    }
+
+    /// The rows of `chunks` in their order, copied; they are held instead of `chunks`.
+    fn compact(&mut self, chunks: &[Chunk]) -> Result<Chunk> {
+        let places: Vec<(usize, usize)> = chunks.iter().enumerate().flat_map(|(index, chunk)| chunk.places(index)).collect();
+        let compact = Chunk::new(gather(chunks, &places)?, places.len(), None);
+        self.held += compact.held;
+        self.held -= chunks.iter().map(|chunk| chunk.held).sum::<usize>();
+        Ok(compact)
     }
 
     /// The rows gathered so far, as the batches of a file; the table is empty again.
@@ -137,6 +149,11 @@ impl Table {
 }
 
 impl Chunk {
+    fn new(columns: Vec<ArrayRef>, rows: usize, chosen: Option<Vec<u32>>) -> Self {
+        let held = columns.iter().map(|column| column.get_array_memory_size()).sum();
+        Self { columns, rows, chosen, held }
+    }
+
     fn count(&self) -> usize {
         self.chosen.as_ref().map_or(self.rows, Vec::len)
     }
