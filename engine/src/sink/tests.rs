@@ -143,6 +143,7 @@ fn session(store: Arc<dyn ObjectStore>) -> SessionContext {
     session_in(store, RuntimeEnv::default())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a bare session: the sink must ask nothing of ours, and the store is one that fails")]
 fn session_in(store: Arc<dyn ObjectStore>, runtime: RuntimeEnv) -> SessionContext {
     let plain = "datafusion.execution.parquet.schema_force_view_types";
     let config = SessionConfig::new().set_bool(plain, false).with_extension(Arc::new(Progress::default()));
