@@ -3,6 +3,7 @@
 //! A file of one row group, as most are, is put in one request: its bytes are in memory anyway until the group ends. A larger
 //! one is a multipart upload, which is aborted when writing fails or is given up, as nobody else would remove its parts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -10,20 +11,19 @@ use bytes::Bytes;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::Time;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use schemas::problem::Problem;
-use url::Url;
 use uuid::Uuid;
 
 use super::buffer::FileRows;
 use super::spec::SinkSpec;
 use crate::error::Error;
+use crate::storage::{Location, Storage};
 
 /// Bytes of one part of an upload.
 const PART_BYTES: usize = 8 << 20;
@@ -35,9 +35,7 @@ const ROW_GROUP_ROWS: usize = 128 << 10;
 /// Where the files of a run go, and how they are encoded.
 #[derive(Debug, Clone)]
 pub(super) struct Destination {
-    store: Arc<dyn ObjectStore>,
-    database: Url,
-    root: Path,
+    database: Location,
     run_id: String,
     compression: Compression,
 }
@@ -52,20 +50,20 @@ pub(super) struct Written {
 
 impl Destination {
     pub(super) fn of(spec: &SinkSpec, context: &TaskContext) -> Result<Self> {
-        let unusable = |what: String| Error::configuration(Problem::error("PS511", what).hint("write a directory or a URL"));
-        let database = Url::parse(&spec.database).map_err(|error| unusable(format!("{:?} is no URL: {error}", spec.database)))?;
-        let store = context.runtime_env().object_store_registry.get_store(&database)?;
-        let root = Path::from_url_path(database.path()).map_err(|error| unusable(format!("{:?} is no place: {error}", spec.database)))?;
-        let level = ZstdLevel::try_new(spec.compression_level)
-            .map_err(|error| unusable(format!("compression level {}: {error}", spec.compression_level)))?;
-        Ok(Self { store, database, root, run_id: spec.run_id.clone(), compression: Compression::ZSTD(level) })
+        let database = Storage::new().resolve(&spec.database, Path::new("/"))?;
+        // The session's own store: it has the session's credentials, and on an executor the executor's.
+        let store = context.runtime_env().object_store(database.store_url())?;
+        let level = ZstdLevel::try_new(spec.compression_level).map_err(|error| {
+            let problem = Problem::error("PS512", format!("no compression level {}: {error}", spec.compression_level));
+            Error::configuration(problem.hint("choose a level from 1, fast, to 22, small"))
+        })?;
+        Ok(Self { database: database.through(store), run_id: spec.run_id.clone(), compression: Compression::ZSTD(level) })
     }
 
     /// Writes a file of a table under a name that nobody has used. `encoding` is the time that is not waiting.
     pub(super) async fn write(&self, table: &str, rows: FileRows, encoding: &Time) -> Result<Written> {
         let path = format!("{table}/data/{}/{}.parquet", self.run_id, Uuid::now_v7());
-        let place = path.split('/').fold(self.root.clone(), |place, part| place.join(part));
-        let mut upload = Upload { destination: self, place, parts: None };
+        let mut upload = Upload { destination: self, place: self.database.join(&path), parts: None };
         match upload.write(rows, encoding).await {
             Ok(bytes) => Ok(Written { path, bytes }),
             Err(error) => {
@@ -81,7 +79,7 @@ impl Destination {
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(format!("pachamama {}", env!("CARGO_PKG_VERSION")));
-        // No two rows share these: a dictionary would be built only to be thrown away. Sorted, they share beginnings.
+        // Nearly every row has its own: a dictionary would be built only to be thrown away. Sorted, they share beginnings.
         for unique in ["record_id", "harvest_id"].into_iter().filter(|name| sorted && schema.index_of(name).is_ok()) {
             let column = ColumnPath::from(unique);
             properties =
@@ -92,19 +90,13 @@ impl Destination {
         }
         Ok(properties.build())
     }
-
-    fn failed(&self, place: &Path, error: &object_store::Error) -> DataFusionError {
-        let mut url = self.database.clone();
-        url.set_path(&format!("/{place}"));
-        Error::failed(storage_problem(&url, error)).into()
-    }
 }
 
 /// A file on its way to the store.
 #[derive(Debug)]
 struct Upload<'a> {
     destination: &'a Destination,
-    place: Path,
+    place: Location,
     /// The upload, once a row group has ended and the file goes on.
     parts: Option<WriteMultipart>,
 }
@@ -132,12 +124,12 @@ impl Upload<'_> {
     }
 
     async fn send(&mut self, part: Vec<u8>) -> Result<()> {
-        let Self { destination, place, parts } = self;
-        let failed = |error| destination.failed(place, &error);
+        let Self { place, parts, .. } = self;
+        let failed = |error| DataFusionError::from(place.failed("write", &error));
         let upload = match parts {
             Some(upload) => upload,
             None => {
-                let upload = destination.store.put_multipart(place).await.map_err(failed)?;
+                let upload = place.store.put_multipart(&place.prefix).await.map_err(failed)?;
                 parts.insert(WriteMultipart::new_with_chunk_size(upload, PART_BYTES))
             }
         };
@@ -147,8 +139,8 @@ impl Upload<'_> {
     }
 
     async fn finish(&mut self, rest: Vec<u8>) -> Result<()> {
-        let Self { destination, place, parts } = self;
-        let failed = |error| destination.failed(place, &error);
+        let Self { place, parts, .. } = self;
+        let failed = |error| DataFusionError::from(place.failed("write", &error));
         match parts {
             // Until this has succeeded the upload stays ours to abort.
             Some(upload) => {
@@ -156,7 +148,7 @@ impl Upload<'_> {
                 upload.put(Bytes::from(rest));
                 upload.wait_for_capacity(0).await.map_err(failed)?;
             }
-            None => _ = destination.store.put(place, rest.into()).await.map_err(failed)?,
+            None => _ = place.store.put(&place.prefix, rest.into()).await.map_err(failed)?,
         }
         if let Some(upload) = parts.take() {
             upload.finish().await.map_err(failed)?;
@@ -188,38 +180,4 @@ fn sorting_columns(schema: &SchemaRef) -> Result<Vec<SortingColumn>> {
     let leaf = |name: &str| leaves.columns().iter().position(|leaf| leaf.path().parts() == [name]);
     let columns = ["collection_id", "record_id"].into_iter().filter_map(leaf);
     Ok(columns.map(|leaf| SortingColumn { column_idx: leaf as i32, descending: false, nulls_first: true }).collect())
-}
-
-/// What the store's answer means to the user.
-fn storage_problem(place: &Url, error: &object_store::Error) -> Problem {
-    let shown = place.to_file_path().map_or_else(|()| place.to_string(), |path| path.display().to_string());
-    let kind = io_kind(error);
-    let elsewhere = "or choose another place with --set warehouse=DIR";
-    match (error, kind) {
-        (_, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)) => {
-            Problem::error("PS504", format!("cannot write {shown}: the disk is full")).hint(format!("make room, {elsewhere}"))
-        }
-        (object_store::Error::PermissionDenied { .. }, _)
-        | (_, Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)) => {
-            Problem::error("PS503", format!("cannot write {shown}: no right to write there"))
-                .hint(format!("give this user the right, {elsewhere}"))
-        }
-        (_, kind) => {
-            let why = kind.map_or_else(|| "the store failed".to_owned(), |kind| kind.to_string());
-            Problem::error("PS500", format!("cannot write {shown}: {why}"))
-                .hint("run again; if it stays so, `pacha doctor` looks at disk, rights and network")
-        }
-    }
-}
-
-/// The operating system's answer at the bottom of an error.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
-    let mut next = Some(error);
-    while let Some(current) = next {
-        if let Some(found) = current.downcast_ref::<std::io::Error>() {
-            return Some(found.kind());
-        }
-        next = current.source();
-    }
-    None
 }
