@@ -213,7 +213,7 @@ impl Visit for Decoder<'_> {
         Ok(())
     }
 
-    fn abandon(&mut self) {
+    fn abandon(&mut self, bytes: usize) -> Result<()> {
         self.notes.clear();
         if let Some(captures) = &mut self.captures {
             captures.restart();
@@ -221,6 +221,9 @@ impl Visit for Decoder<'_> {
         if self.doc.is_some() {
             self.dropped.push(self.doc_rows);
             self.doc_rows += 1;
+            self.bytes += bytes as u64;
         }
+        // A page of nothing but broken records must not pile them up.
+        if self.doc_rows >= 2 * self.plan.batch_rows || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 }

@@ -119,7 +119,9 @@ impl Visit for Learner<'_> {
         Ok(())
     }
 
-    fn abandon(&mut self) {}
+    fn abandon(&mut self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Node {

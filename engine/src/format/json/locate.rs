@@ -25,8 +25,8 @@ pub(super) trait Visit {
     /// The record just read is whole.
     fn accept(&mut self, record: &Found<'_>) -> Result<()>;
 
-    /// The record just read broke off.
-    fn abandon(&mut self);
+    /// The record just read broke off after so many bytes.
+    fn abandon(&mut self, bytes: usize) -> Result<()>;
 }
 
 /// A record, once it has been read.
@@ -197,7 +197,7 @@ impl<'v> Locator<'v> {
             let found = Found { text: stretch.text, raw, start, repaired: stretch.repaired(range) };
             return Ok(self.visit.accept(&found)?);
         };
-        self.visit.abandon();
+        self.visit.abandon(fault.at.saturating_sub(mark.at))?;
         let end = balanced_end(stretch.text.as_bytes(), mark.at).filter(|_| nested);
         let Some(end) = end.filter(|end| goes_on(&stretch.text.as_bytes()[*end..])) else { return Err(fault.into()) };
         reader.go(mark, end);
