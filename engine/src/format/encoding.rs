@@ -148,7 +148,7 @@ fn repair(bytes: &[u8], mark: usize, repairs: &mut Vec<Repair>) -> String {
 }
 
 fn transcode(encoding: &'static Encoding, bytes: &[u8], mark: usize, repairs: &mut Vec<Repair>) -> String {
-    let mut reader = Utf8Reader::new(io::Cursor::new(bytes), Detected { encoding, mark: 0, unknown: None });
+    let mut reader = Utf8Reader::new(io::Cursor::new(bytes), &Detected { encoding, mark: 0, unknown: None });
     let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 4);
     // Neither reading from memory nor the decoder can fail, and what it gives is UTF-8.
     let _ = reader.read_to_end(&mut text);
@@ -175,7 +175,7 @@ pub struct Utf8Reader<R> {
 
 impl<R: BufRead> Utf8Reader<R> {
     /// Reads `inner`, which is encoded as `detected`.
-    pub fn new(inner: R, detected: Detected) -> Self {
+    pub fn new(inner: R, detected: &Detected) -> Self {
         let decoder = detected.encoding.new_decoder_without_bom_handling();
         let out = vec![0; 1 << 17].into_boxed_slice();
         Self {
@@ -301,7 +301,7 @@ mod tests {
     fn a_stream_is_repaired_like_a_whole_page() {
         let mut bytes = "aé".repeat(100_000).into_bytes();
         bytes.extend(b"\xff\xe2\x82");
-        let mut reader = Utf8Reader::new(io::BufReader::with_capacity(7, &bytes[..]), Detected::of(&bytes));
+        let mut reader = Utf8Reader::new(io::BufReader::with_capacity(7, &bytes[..]), &Detected::of(&bytes));
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         let page = PageText::decode(&bytes);

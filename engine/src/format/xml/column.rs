@@ -178,11 +178,11 @@ impl Columns {
         let fits = match &mut self.columns[slot] {
             Column::Texts(column) => match &column.delimiter {
                 None => append(&mut column.values, value),
-                Some(delimiter) => value
-                    .split(delimiter.as_str())
-                    .map(str::trim)
-                    .filter(|part| !part.is_empty())
-                    .fold(true, |fits, part| append(&mut column.values, part) && fits),
+                // After a value that does not fit, no other needs to be tried.
+                Some(delimiter) => {
+                    let mut parts = value.split(delimiter.as_str()).map(str::trim).filter(|part| !part.is_empty());
+                    parts.all(|part| append(&mut column.values, part))
+                }
             },
             Column::Text(column) => column.push(value),
             Column::Group(_) | Column::Children(_) => true,

@@ -58,7 +58,7 @@ pub(super) fn attribute_value(raw: &str, out: &mut String, mut unknown: impl FnM
     let mut rest = &raw[first..];
     while let Some(c) = rest.chars().next() {
         let end = if c == '&' { rest[1..].find(|c: char| matches!(c, ';' | '&') || c.is_whitespace()) } else { None };
-        let reference = end.filter(|end| rest[1..].as_bytes()[*end] == b';');
+        let reference = end.filter(|end| rest.as_bytes()[*end + 1] == b';');
         if let Some(end) = reference {
             let name = &rest[1..=end];
             if !resolve(name, out) {

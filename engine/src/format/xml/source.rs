@@ -123,11 +123,10 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(mut page: Box<dyn BufRead + Send>) -> io::Result<(Self, Option<String>)> {
         let detected = Detected::of(page.fill_buf()?);
-        let unknown = detected.unknown.clone();
-        let kept = Kept { inner: Utf8Reader::new(page, detected), text: Vec::new(), start: 0, place: (1, 1) };
+        let kept = Kept { inner: Utf8Reader::new(page, &detected), text: Vec::new(), start: 0, place: (1, 1) };
         let mut reader = Reader::from_reader(kept);
         configure(&mut reader);
-        Ok((Self { reader, buffer: Vec::new(), recording: false }, unknown))
+        Ok((Self { reader, buffer: Vec::new(), recording: false }, detected.unknown))
     }
 }
 
