@@ -173,7 +173,7 @@ impl Work<'_> {
         crash_point("after-data-files");
         record.counts = RunCounts::of(proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect());
         record.remember_tables(&preview(&before, &proposal).tables);
-        record.findings = std::mem::take(&mut made.findings);
+        record.findings = FindingGroup::merged(std::mem::take(&mut made.findings));
         self.gates(record, &mut proposal, &before)?;
         Ok(Some((Snapshot::clone(&before), proposal)))
     }

@@ -1,5 +1,6 @@
 //! What a partition says of its rows as a whole: counts per collection, pages, findings by cause; and how partitions add up.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -61,34 +62,46 @@ pub struct Summary {
     pub findings: Vec<FindingGroup>,
 }
 
+impl FindingGroup {
+    /// One group of each cause, however many partitions and units saw it: errors first, then what is most frequent.
+    pub fn merged(groups: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut causes: BTreeMap<(String, String, Option<String>), Self> = BTreeMap::new();
+        for group in groups {
+            let key = (group.severity.clone(), group.code.clone(), group.field.clone());
+            match causes.get_mut(&key) {
+                Some(known) => {
+                    known.count += group.count;
+                    known.records += group.records;
+                    known.examples.extend(group.examples);
+                }
+                None => _ = causes.insert(key, group),
+            }
+        }
+        let mut merged: Vec<Self> = causes.into_values().collect();
+        for group in &mut merged {
+            group.examples.sort_unstable();
+            group.examples.truncate(EXAMPLES);
+        }
+        let rank = |severity: &str| ["error", "warn", "info"].iter().position(|known| *known == severity);
+        merged.sort_by_key(|group| (rank(&group.severity), Reverse(group.count)));
+        merged
+    }
+}
+
 impl Summary {
     /// Adds partitions up, in any order with the same outcome.
     pub fn merged(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut whole = Self::default();
-        let mut groups: BTreeMap<(String, String, Option<String>), FindingGroup> = BTreeMap::new();
+        let mut groups = Vec::new();
         for part in parts {
             for (collection, counts) in part.counts {
                 *whole.counts.entry(collection).or_default() += counts;
             }
             whole.pages.seen += part.pages.seen;
             whole.pages.records += part.pages.records;
-            for group in part.findings {
-                let key = (group.severity.clone(), group.code.clone(), group.field.clone());
-                match groups.get_mut(&key) {
-                    Some(known) => {
-                        known.count += group.count;
-                        known.records += group.records;
-                        known.examples.extend(group.examples);
-                    }
-                    None => _ = groups.insert(key, group),
-                }
-            }
+            groups.extend(part.findings);
         }
-        whole.findings = groups.into_values().collect();
-        for group in &mut whole.findings {
-            group.examples.sort_unstable();
-            group.examples.truncate(EXAMPLES);
-        }
+        whole.findings = FindingGroup::merged(groups);
         whole
     }
 }
