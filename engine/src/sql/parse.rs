@@ -1,10 +1,12 @@
 //! Text → syntax tree, in the dialect of all mappings: `duckdb`, the one in which lambdas, `* REPLACE (…)`, `FROM t
 //! SELECT …` and trailing commas all work.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{Query, Spanned, Statement};
+use datafusion::sql::sqlparser::ast::{
+    Query, SelectFlavor, SelectItem, SetExpr, Spanned, Statement, VisitMut, VisitorMut, WildcardAdditionalOptions,
+};
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError, ParserOptions};
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -18,7 +20,26 @@ pub fn statements(source: &Arc<Source>) -> Result<Vec<Statement>, Problem> {
     let dialect = DuckDbDialect {};
     let options = ParserOptions::new().with_trailing_commas(true);
     let parser = Parser::new(&dialect).with_options(options).try_with_sql(&source.text);
-    parser.and_then(|mut parser| parser.parse_statements()).map_err(|error| syntax_mistake(&error, source))
+    let mut parsed = parser.and_then(|mut parser| parser.parse_statements()).map_err(|error| syntax_mistake(&error, source))?;
+    let _ = parsed.visit(&mut Everything);
+    Ok(parsed)
+}
+
+/// `FROM t` alone means all columns; the planner would take it for none.
+struct Everything;
+
+impl VisitorMut for Everything {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = query.body.as_mut()
+            && select.flavor == SelectFlavor::FromFirstNoSelect
+        {
+            select.flavor = SelectFlavor::FromFirst;
+            select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Parses a text that must be one query.
