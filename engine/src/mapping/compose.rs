@@ -204,6 +204,7 @@ fn rewrite(
     if let Some(condition) = &condition {
         parts.push((condition.clone(), parse::range(source, condition.span(), &whole)));
     }
+    check_replaced(select, &from, &input, source, &whole, problems);
     let named = named_items(select, source, &whole, problems, parts, origins);
     let wildcard = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
     let mut columns = if wildcard { override_wildcard(select, &named, &input) } else { Vec::new() };
@@ -315,6 +316,23 @@ fn named_items(
         names.push(name);
     }
     names
+}
+
+/// `* REPLACE (x AS titel)` where there is no such column: the planner would pass over it, and a field would be lost.
+fn check_replaced(select: &Select, from: &str, input: &Relation, source: &Arc<Source>, whole: &Range<usize>, problems: &mut Problems) {
+    let wildcards = select.projection.iter().filter_map(|item| match item {
+        SelectItem::Wildcard(options) => options.opt_replace.as_ref(),
+        _ => None,
+    });
+    let names = wildcards.flat_map(|replace| &replace.items).map(|item| &item.column_name);
+    for name in names.filter(|name| !input.columns.is_empty() && !input.columns.contains(&name.value)) {
+        let problem = Problem::error("PM201", format!("no column \"{}\" in {from} to replace", name.value));
+        let hint = match suggest::closest(&name.value, input.columns.iter().map(String::as_str)) {
+            Some(close) => format!("did you mean {close}? A column that is new stands after the star: *, … AS {}", name.value),
+            None => format!("a column that is new stands after the star: *, … AS {}", name.value),
+        };
+        problems.push(problem.at(source, parse::range(source, name.span, whole)).hint(hint));
+    }
 }
 
 /// `*, x AS title` means the new title: the wildcard's own column of that name is excluded.

@@ -59,6 +59,9 @@ pub async fn plan(
     let known =
         Known { functions: state.scalar_functions().keys().chain(state.aggregate_functions().keys()).cloned().collect(), tables: known };
     let wrong = |error: datafusion::error::DataFusionError| Error::configuration(mistake::planning(&error, source, &within, &known));
+    if let Some(replaced) = replaced(&statement) {
+        state.statement_to_plan(Statement::Statement(Box::new(replaced))).await.map_err(wrong)?;
+    }
     let plan = state.statement_to_plan(Statement::Statement(Box::new(statement))).await.map_err(wrong)?;
     let values: Vec<(String, ScalarValue)> =
         parameters.iter().map(|(name, value)| (name.clone(), ScalarValue::Utf8(Some(value.clone())))).collect();
@@ -67,6 +70,28 @@ pub async fn plan(
     // Optimised once here so that a mistake only the optimizer sees is reported as one of the SQL, not of the run.
     state.optimize(frame.logical_plan()).map_err(wrong)?;
     Ok(frame)
+}
+
+/// The columns that `* REPLACE (…)` names, as a query of their own. The planner passes over those that do not exist; asked
+/// for by name, they are a mistake.
+fn replaced(statement: &ast::Statement) -> Option<ast::Statement> {
+    let ast::Statement::Query(query) = statement else { return None };
+    let ast::SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let wildcards = select.projection.iter().filter_map(|item| match item {
+        ast::SelectItem::Wildcard(options) | ast::SelectItem::QualifiedWildcard(_, options) => options.opt_replace.as_ref(),
+        _ => None,
+    });
+    let names = wildcards.flat_map(|replace| &replace.items).map(|item| item.column_name.clone());
+    let names: Vec<ast::SelectItem> = names.map(|name| ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(name))).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let mut asked = ast::Select::clone(select);
+    asked.projection = names;
+    (asked.having, asked.qualify) = (None, None);
+    let body = Box::new(ast::SetExpr::Select(Box::new(asked)));
+    let query = ast::Query { body, order_by: None, limit_clause: None, ..ast::Query::clone(query) };
+    Some(ast::Statement::Query(Box::new(query)))
 }
 
 fn at(mut error: Error, source: &Arc<Source>, within: &Range<usize>) -> Error {
