@@ -162,6 +162,11 @@ fn numbers(values: impl Iterator<Item = u64>) -> ArrayRef {
 
 async fn commits(session: &Session, database: &str, _: &Overlay) -> Result<Arc<dyn TableProvider>> {
     let history = Database::open(session.warehouse.join(database)).history(usize::MAX).await?;
+    if history.is_empty() {
+        let known = WarehouseCatalog::new(session.warehouse.clone()).databases().await?;
+        let problem = Problem::error("PM204", format!("no database \"{database}\" in {}", session.warehouse));
+        return Err(problem.hint(schemas::suggest::hint(database, known.iter().map(String::as_str))).into());
+    }
     let all = || history.iter();
     in_memory(vec![
         ("version", numbers(all().map(|commit| commit.version))),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `collection."26001"` | the records of a collection, read from its pages |
 //! | `calisphere.mapped` | a table of the warehouse, at its newest version |
+//! | `calisphere.vernacular` | the envelopes of all its vernacular tables |
 //! | `'files/x.parquet'` | a Parquet, CSV or JSON Lines file, or a directory of them |
 //! | `x` | an input declared in the job |
 
@@ -12,12 +13,14 @@ use std::sync::Arc;
 
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::file_format::options::{CsvReadOptions, JsonReadOptions, ParquetReadOptions};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use schemas::problem::Problem;
+use schemas::source::envelope_fields;
 
 use crate::catalog::{Catalog, TableName, WarehouseCatalog};
 use crate::error::{Error, Result};
@@ -29,6 +32,9 @@ use crate::table::{Database, Snapshot, TableVersion};
 
 /// The schema under which collections are read.
 pub const COLLECTIONS: &str = "collection";
+
+/// The view over the vernacular tables of a database, which are one for each source schema.
+const VERNACULAR: &str = "vernacular";
 
 /// What a job's step sees beyond the warehouse: tables its own run has written but not published yet, and its inputs.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +63,14 @@ pub async fn register(session: &Session, context: &SessionContext, statement: &a
             TableReference::Partial { schema, table } => {
                 let (found, others) = published(session, schema, table, overlay).await?;
                 known.extend(others);
-                if let Some(found) = found {
-                    put(context, schema, table, found)?;
+                match found {
+                    Some(found) => put(context, schema, table, found)?,
+                    None if table.as_ref() == VERNACULAR => {
+                        if let Some(view) = envelopes(session, context, schema, overlay).await? {
+                            put(context, schema, table, view)?;
+                        }
+                    }
+                    None => {}
                 }
             }
             TableReference::Full { .. } => {}
@@ -129,6 +141,36 @@ async fn published(
         }
     }
     Ok((None, names))
+}
+
+/// Everything that was harvested, whatever its source: the envelope, because the columns after it differ.
+async fn envelopes(
+    session: &Session,
+    context: &SessionContext,
+    database: &str,
+    overlay: &Overlay,
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    // The view's own name is no table, so the names of those that are come back.
+    let (_, names) = published(session, database, VERNACULAR, overlay).await?;
+    let ours = format!("{database}.{VERNACULAR}_");
+    let mut tables = Vec::new();
+    for name in names.iter().filter(|name| name.starts_with(&ours)) {
+        let (found, _) = published(session, database, &name[database.len() + 1..], overlay).await?;
+        tables.extend(found);
+    }
+    let stored = |name: &str| tables.iter().all(|table| table.schema().column_with_name(name).is_some());
+    let columns: Vec<String> = envelope_fields().iter().map(|field| field.name().clone()).filter(|name| stored(name)).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut all: Option<DataFrame> = None;
+    for table in tables {
+        let frame = context.read_table(table).and_then(|frame| frame.select_columns(&columns));
+        let joined = frame.and_then(|frame| match all {
+            Some(all) => all.union(frame),
+            None => Ok(frame),
+        });
+        all = Some(joined.map_err(|error| mistake::running(&error))?);
+    }
+    Ok(all.map(DataFrame::into_view))
 }
 
 /// Registers an input of the job, or a file named by its path.
