@@ -1,0 +1,1 @@
+FROM oai_qdc SELECT *
