@@ -83,7 +83,7 @@ async fn check(context: &SessionContext, request: PlanRequest, values: Vec<(Stri
 
 fn request(source: &Arc<SourceSchema>, levels: Vec<Level>, target: &Arc<TargetSchema>) -> PlanRequest {
     let (source, target) = (Arc::clone(source), Arc::clone(target));
-    PlanRequest { source, levels, target, aliases: Vec::new(), vernacular: false, parameters: BTreeMap::new() }
+    PlanRequest { source, levels, target, aliases: Vec::new(), vernacular: false, raw: false, parameters: BTreeMap::new() }
 }
 
 #[tokio::test]

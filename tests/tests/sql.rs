@@ -50,10 +50,8 @@ async fn every_statement_gives_what_its_file_says() {
     fixture.run("report", &RunOptions::default()).await.unwrap();
     let request = Request { collections: vec!["oai_qdc".into()], force: true, ..Request::default() };
     fixture.run("nightly", &RunOptions { request, ..RunOptions::default() }).await.unwrap();
-    fixture
-        .write_parquet("SELECT port, boats FROM (VALUES ('Marrow', 4), ('Sable', 1)) AS t(port, boats)", "files/ports.parquet")
-        .await
-        .unwrap();
+    let boats = "SELECT port, boats FROM (VALUES ('Marrow', 4), ('Sable', 1)) AS t(port, boats)";
+    Box::pin(fixture.write_parquet(boats, "files/ports.parquet")).await.unwrap();
     let outcome = pass(&fixture, "statement").await;
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
