@@ -97,8 +97,9 @@ impl<'a> PageText<'a> {
         let bytes = &page[mark..];
         let (text, transcoded) = if encoding != UTF_8 {
             (Cow::Owned(transcode(encoding, bytes, mark, &mut repairs)), true)
-        } else if let Ok(text) = std::str::from_utf8(bytes) {
-            (Cow::Borrowed(text), false)
+        } else if let Some(text) = UTF_8.decode_without_bom_handling_and_without_replacement(bytes) {
+            // Borrowed. Checks several times as fast as the standard library does.
+            (text, false)
         } else {
             (Cow::Owned(repair(bytes, mark, &mut repairs)), false)
         };

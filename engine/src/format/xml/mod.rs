@@ -50,6 +50,8 @@ pub struct XmlFormat {
     plan: Arc<Plan>,
     format: String,
     projection: Vec<usize>,
+    /// For each projected column, whether it is one of the envelope.
+    enveloped: Vec<bool>,
     schema: SchemaRef,
     batch_rows: usize,
     /// Pages up to this size are held whole.
@@ -76,16 +78,25 @@ impl XmlFormat {
             .table_schema()
             .project(projection)
             .map_err(|error| Error::configuration(Problem::error("PX001", format!("source schema {}: {error}", source.name))))?;
-        let fields: Vec<usize> = projection.iter().filter_map(|index| index.checked_sub(EnvelopeBuilder::width())).collect();
+        let width = EnvelopeBuilder::width();
+        let fields: Vec<usize> = projection.iter().filter_map(|index| index.checked_sub(width)).collect();
         Ok(Self {
             plan: Arc::new(Plan::new(source, &fields)?),
             format: source.format.clone(),
             projection: projection.to_vec(),
+            enveloped: projection.iter().map(|&index| index < width).collect(),
             schema: Arc::new(schema),
             batch_rows: batch_rows.max(1),
             whole: page::WHOLE,
             idle: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Pages over this size are read as a stream, where [`page::WHOLE`] is the usual limit.
+    #[must_use]
+    pub fn streaming_over(mut self, bytes: usize) -> Self {
+        self.whole = bytes;
+        self
     }
 
     fn take_walking(&self) -> Walking {
@@ -95,7 +106,7 @@ impl XmlFormat {
 
     fn walk(&self, page: &Page, source: &mut impl Source, emit: Emit<'_>) -> Result<PageTally> {
         let mut walking = self.take_walking();
-        walking.walker.reset();
+        walking.walker.reset(source.carriage_returns());
         let walked = Walk { format: self, page, source, walking: &mut walking, emit, tally: PageTally::default(), flushed: 0 }.run();
         // Whatever happened, no half record may be left for the next page.
         walking.take(self);
@@ -147,9 +158,9 @@ impl Walking {
         let mut envelope = self.envelope.finish().into_iter();
         let mut fields = format.plan.projected.iter().map(|&slot| self.walker.columns.finish(slot, rows));
         let columns: Vec<ArrayRef> = format
-            .projection
+            .enveloped
             .iter()
-            .map(|&index| if index < EnvelopeBuilder::width() { envelope.next() } else { fields.next() })
+            .map(|&enveloped| if enveloped { envelope.next() } else { fields.next() })
             .map(|column| column.expect("every projected column has a builder"))
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -16,8 +16,16 @@ struct Binding {
     start: usize,
     uri: usize,
     end: usize,
+    /// The prefix as a number, see [`key`].
+    key: u64,
     ns: Ns,
     depth: usize,
+}
+
+/// The length and the first seven bytes of a prefix: equal for equal prefixes, and for most only then.
+#[inline]
+fn key(prefix: &str) -> u64 {
+    prefix.bytes().take(7).fold(prefix.len() as u64, |key, byte| key << 8 | u64::from(byte))
 }
 
 /// The declarations in force.
@@ -42,7 +50,7 @@ impl Bindings {
         self.text.push_str(prefix);
         let at = self.text.len();
         self.text.push_str(&uri[..uri.floor_char_boundary(LONGEST)]);
-        self.stack.push(Binding { start, uri: at, end: self.text.len(), ns: known.of_uri(uri), depth });
+        self.stack.push(Binding { start, uri: at, end: self.text.len(), key: key(prefix), ns: known.of_uri(uri), depth });
     }
 
     /// Ends the declarations of the elements below `depth`, those at `depth` included.
@@ -58,8 +66,10 @@ impl Bindings {
         &self.text[binding.start..binding.uri]
     }
 
-    fn find(&self, prefix: &str) -> Option<Binding> {
-        self.stack.iter().rev().find(|binding| self.prefix(**binding) == prefix).copied()
+    #[inline]
+    fn find(&self, prefix: &str) -> Option<&Binding> {
+        let wanted = key(prefix);
+        self.stack.iter().rev().find(|binding| binding.key == wanted && (prefix.len() <= 7 || self.prefix(**binding) == prefix))
     }
 
     /// The namespace of an element with this prefix. An undeclared prefix means what the schema means by it.

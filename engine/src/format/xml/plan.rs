@@ -170,7 +170,9 @@ impl Namespaces {
         if uri.is_empty() {
             return NONE;
         }
-        self.uris.iter().position(|known| same_uri(known, uri)).map_or(OTHER, |index| index as Ns + 2)
+        // Nearly always one is exactly the same; only then is it worth looking for one that is nearly so.
+        let exact = self.uris.iter().position(|known| known == uri);
+        exact.or_else(|| self.uris.iter().position(|known| same_uri(known, uri))).map_or(OTHER, |index| index as Ns + 2)
     }
 
     /// The namespace that the schema gives a prefix; what an undeclared prefix most likely means.
@@ -191,9 +193,6 @@ impl Namespaces {
 
 /// A slash too many or too few and https for http do not make another namespace.
 fn same_uri(left: &str, right: &str) -> bool {
-    if left == right {
-        return true;
-    }
     fn plain(uri: &str) -> &str {
         let uri = uri.trim().trim_end_matches('/');
         uri.strip_prefix("http://").or_else(|| uri.strip_prefix("https://")).unwrap_or(uri)

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -28,6 +28,8 @@ pub(super) trait Source {
     fn line_column(&self, at: u64) -> (u64, u64);
     /// Bytes of the current record that were not valid.
     fn repairs(&self) -> &[Repair];
+    /// Whether there may be carriage returns in the text, which XML wants as line feeds.
+    fn carriage_returns(&self) -> bool;
     /// End tags need not match any more: the page is HTML and only its text is wanted.
     fn relax(&mut self);
 }
@@ -95,6 +97,10 @@ impl Source for Slice<'_> {
 
     fn repairs(&self) -> &[Repair] {
         &self.page.repairs
+    }
+
+    fn carriage_returns(&self) -> bool {
+        memchr(b'\r', self.page.as_str().as_bytes()).is_some()
     }
 
     fn relax(&mut self) {
@@ -175,6 +181,10 @@ impl Source for Stream {
 
     fn repairs(&self) -> &[Repair] {
         &self.reader.get_ref().inner.repairs
+    }
+
+    fn carriage_returns(&self) -> bool {
+        true
     }
 
     fn relax(&mut self) {

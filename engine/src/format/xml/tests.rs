@@ -45,16 +45,17 @@ fn run(format: &XmlFormat, bytes: PageBytes) -> Decoded {
     Decoded { batch: concat_batches(&format.schema, &batches).unwrap(), tally: tally.unwrap() }
 }
 
-fn format_of(source: &Arc<SourceSchema>) -> XmlFormat {
+fn format_of(source: &Arc<SourceSchema>) -> Both {
     let all: Vec<usize> = (0..source.table_schema().fields().len()).collect();
-    XmlFormat::new(source, &all, 1000).unwrap()
+    let format = || XmlFormat::new(source, &all, 1000).unwrap();
+    Both { whole: format(), streaming: format().streaming_over(0) }
 }
 
-fn shipped(name: &str) -> XmlFormat {
+fn shipped(name: &str) -> Both {
     format_of(&SourceSchema::shipped(name).unwrap())
 }
 
-fn custom(toml: &str) -> XmlFormat {
+fn custom(toml: &str) -> Both {
     let source = Arc::new(Source { path: "x.toml".into(), text: format!("source = \"x\"\n{toml}") });
     let mut problems = Problems::default();
     let schema = SourceSchema::read(&source, &mut problems);
@@ -62,27 +63,22 @@ fn custom(toml: &str) -> XmlFormat {
     format_of(&Arc::new(schema))
 }
 
+/// A codec for all columns that holds pages whole, and one that streams them.
+struct Both {
+    whole: XmlFormat,
+    streaming: XmlFormat,
+}
+
 /// Decodes a page whole and as a stream, which must not differ.
-fn decode_with(format: &XmlFormat, bytes: impl Into<Vec<u8>>) -> Decoded {
+fn decode_with(format: &Both, bytes: impl Into<Vec<u8>>) -> Decoded {
     let bytes = bytes.into();
-    let whole = run(format, PageBytes::Whole(bytes.clone().into()));
-    let streaming = XmlFormat {
-        plan: Arc::clone(&format.plan),
-        format: format.format.clone(),
-        projection: format.projection.clone(),
-        schema: Arc::clone(&format.schema),
-        batch_rows: 1000,
-        whole: 0,
-        idle: Mutex::default(),
-    };
-    if !bytes.is_empty() {
-        let streamed = run(&streaming, PageBytes::Stream(Box::new(Cursor::new(bytes))));
-        assert_eq!(whole.batch.num_rows(), streamed.batch.num_rows());
-        for (index, field) in whole.batch.schema().fields().iter().enumerate() {
-            assert_eq!(whole.batch.column(index), streamed.batch.column(index), "{}", field.name());
-        }
-        assert_eq!(whole.tally, streamed.tally);
+    let whole = run(&format.whole, PageBytes::Whole(bytes.clone().into()));
+    let streamed = run(&format.streaming, PageBytes::Stream(Box::new(Cursor::new(bytes))));
+    assert_eq!(whole.batch.num_rows(), streamed.batch.num_rows());
+    for (index, field) in whole.batch.schema().fields().iter().enumerate() {
+        assert_eq!(whole.batch.column(index), streamed.batch.column(index), "{}", field.name());
     }
+    assert_eq!(whole.tally, streamed.tally);
     whole
 }
 
@@ -315,9 +311,9 @@ fn a_broken_page_gives_its_good_records() {
 fn a_page_after_a_broken_one_starts_clean() {
     let format = shipped("mods");
     let broken = "<modsCollection xmlns='http://www.loc.gov/mods/v3'><mods><identifier>1</identifier><name><namePart>Half";
-    assert_eq!(run(&format, PageBytes::Whole(broken.into())).batch.num_rows(), 0);
+    assert_eq!(run(&format.whole, PageBytes::Whole(broken.into())).batch.num_rows(), 0);
     let good = "<mods xmlns='http://www.loc.gov/mods/v3'><identifier>2</identifier><name><namePart>Whole</namePart></name></mods>";
-    let decoded = run(&format, PageBytes::Whole(good.into()));
+    let decoded = run(&format.whole, PageBytes::Whole(good.into()));
     assert_eq!(decoded.batch.num_rows(), 1);
     assert!(decoded.get("name", 0).starts_with("[{text: Whole,"), "{}", decoded.get("name", 0));
     assert!(decoded.get("identifier", 0).starts_with("[{type: , value: 2,"), "{}", decoded.get("identifier", 0));
@@ -411,7 +407,7 @@ fn invalid_bytes_are_replaced_and_named() {
     let at = text.find('?').unwrap().max(text.find("a?b").unwrap() + 1);
     let mut bytes = text.clone().into_bytes();
     bytes[at] = 0xff;
-    let whole = run(&shipped("oai_dc"), PageBytes::Whole(bytes.into()));
+    let whole = run(&shipped("oai_dc").whole, PageBytes::Whole(bytes.into()));
     assert_eq!(whole.get("title", 0), "[a\u{fffd}b]");
     assert!(
         whole.get("problems", 0).contains(&format!("PX123, message: 1 byte is not valid at byte {at} of the page")),
@@ -446,7 +442,7 @@ fn gzip_is_unpacked_and_broken_gzip_gives_its_good_records() {
     encoder.write_all(text.as_bytes()).unwrap();
     let packed = encoder.finish().unwrap();
     let format = shipped("oai_dc");
-    assert_eq!(run(&format, PageBytes::Whole(packed.clone().into())).tally.records, 2000);
+    assert_eq!(run(&format.whole, PageBytes::Whole(packed.clone().into())).tally.records, 2000);
     let cut = decode_with(&format, &packed[..packed.len() / 2]);
     assert!(cut.tally.records > 100 && cut.tally.records < 2000, "{:?}", cut.tally);
     assert_eq!(cut.codes(), ["PX105"]);
@@ -469,7 +465,7 @@ fn a_large_stream_is_decoded_in_bounded_memory() {
     let source = Records(1501, Cursor::new(b"<r>".to_vec()));
     let format = custom("record_path = 'r/o'\nrecord_id = 'i'\nfields.t = 't'");
     let mut largest = 0;
-    let tally = format.decode(&page(), PageBytes::Stream(Box::new(source)), &mut |batch| {
+    let tally = format.streaming.decode(&page(), PageBytes::Stream(Box::new(source)), &mut |batch| {
         largest = largest.max(batch.get_array_memory_size());
         Ok(())
     });
@@ -485,7 +481,7 @@ fn a_failing_storage_is_an_error_and_names_the_page() {
             Err(std::io::Error::other("connection lost"))
         }
     }
-    let error = shipped("oai_dc").decode(&page(), PageBytes::Stream(Box::new(Failing)), &mut |_| Ok(())).unwrap_err();
+    let error = shipped("oai_dc").whole.decode(&page(), PageBytes::Stream(Box::new(Failing)), &mut |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("PX104 page data/9.xml of collection 26773 cannot be read: connection lost"), "{error}");
 }
 

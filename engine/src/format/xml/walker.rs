@@ -70,6 +70,8 @@ pub(super) struct Walker {
     /// Text of the open elements whose text is wanted.
     text: String,
     captures: usize,
+    /// There may be carriage returns in the page.
+    carriage_returns: bool,
     serialised: Vec<Serialised>,
     declarations: String,
     child: OpenChild,
@@ -91,6 +93,7 @@ impl Walker {
             attributes: Attributes::default(),
             text: String::new(),
             captures: 0,
+            carriage_returns: true,
             serialised: Vec::new(),
             declarations: String::new(),
             child: OpenChild::default(),
@@ -103,7 +106,8 @@ impl Walker {
     }
 
     /// A new page begins. Columns are not touched: whoever takes the batches empties them.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, carriage_returns: bool) {
+        self.carriage_returns = carriage_returns;
         self.bindings.clear();
         self.stack.clear();
         self.skipped = 0;
@@ -139,7 +143,8 @@ impl Walker {
             self.declare(tag, depth);
         }
         let name = tag.name().0;
-        let (prefix, local) = match memchr::memchr(b':', name.as_bytes()) {
+        // Names are short: a plain loop is done before memchr has begun.
+        let (prefix, local) = match name.bytes().position(|byte| byte == b':') {
             Some(colon) => (&name[..colon], &name[colon + 1..]),
             None => ("", name),
         };
@@ -232,7 +237,11 @@ impl Walker {
     #[inline]
     pub(super) fn text(&mut self, text: &str) {
         if self.captures > 0 {
-            push_lines(&mut self.text, text);
+            if self.carriage_returns {
+                push_lines(&mut self.text, text);
+            } else {
+                self.text.push_str(text);
+            }
         }
         // With references taken out, text that starts with & has one that does not end.
         if text.as_bytes().first() == Some(&b'&') {
@@ -243,7 +252,11 @@ impl Walker {
     /// The text of a CDATA section.
     pub(super) fn cdata(&mut self, text: &str) {
         if self.captures > 0 {
-            push_lines(&mut self.text, text);
+            if self.carriage_returns {
+                push_lines(&mut self.text, text);
+            } else {
+                self.text.push_str(text);
+            }
         }
     }
 
@@ -355,12 +368,7 @@ impl OpenChild {
 }
 
 /// Appends text with its line ends as XML wants them.
-#[inline]
 fn push_lines(out: &mut String, text: &str) {
-    if memchr::memchr(b'\r', text.as_bytes()).is_none() {
-        out.push_str(text);
-        return;
-    }
     let mut rest = text;
     while let Some(at) = rest.find('\r') {
         out.push_str(&rest[..at]);
