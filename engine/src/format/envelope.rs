@@ -100,10 +100,12 @@ impl EnvelopeBuilder {
     /// Appends one record. `seq` is its ordinal within the page, from 0.
     pub fn append(&mut self, page: &Page, format: &str, seq: u32, record: &Envelope<'_>) {
         self.rows += 1;
-        let digest = record.record_id.is_none().then(|| digest_id(record.raw));
+        let digested = record.record_id.is_none();
+        // Hashing is for those who want to see the result.
+        let digest = (digested && self.columns.iter().any(Column::identifies)).then(|| digest_id(record.raw));
         let record_id = record.record_id.or(digest.as_deref()).unwrap_or_default();
         for column in &mut self.columns {
-            column.append(page, format, seq, record_id, digest.is_some(), record);
+            column.append(page, format, seq, record_id, digested, record);
         }
     }
 
@@ -135,6 +137,10 @@ impl Column {
             "raw_sha256" => Self::RawSha256(FixedSizeBinaryBuilder::new(32)),
             _ => Self::Problems(problems_builder()),
         }
+    }
+
+    fn identifies(&self) -> bool {
+        matches!(self, Self::RecordId(_) | Self::HarvestId(_))
     }
 
     fn append(&mut self, page: &Page, format: &str, seq: u32, record_id: &str, digested: bool, record: &Envelope<'_>) {
@@ -195,12 +201,14 @@ fn problems_builder() -> ListBuilder<StructBuilder> {
     ListBuilder::new(StructBuilder::from_fields(fields, 0))
 }
 
+/// A record without an identifier.
+const NO_ID: &str = "the record has no identifier; a digest of its bytes stands in";
+
 fn append_problems(column: &mut ListBuilder<StructBuilder>, digested: bool, problems: &[RecordProblem]) {
-    let no_id =
-        RecordProblem { code: "PX120", message: "the record has no identifier; a digest of its bytes stands in".into(), path: None };
-    for problem in problems.iter().chain(digested.then_some(&no_id)) {
+    let found = problems.iter().map(|problem| (problem.code, problem.message.as_str(), problem.path.as_deref()));
+    for (code, message, path) in found.chain(digested.then_some(("PX120", NO_ID, None))) {
         let values = column.values();
-        for (index, text) in [Some(problem.code), Some(problem.message.as_str()), problem.path.as_deref()].into_iter().enumerate() {
+        for (index, text) in [Some(code), Some(message), path].into_iter().enumerate() {
             if let Some(builder) = values.field_builder::<StringBuilder>(index) {
                 builder.append_option(text);
             }

@@ -4,8 +4,9 @@ use quick_xml::events::BytesStart;
 use schemas::path::Test;
 
 use super::entity::attribute_value;
+use super::names::{NONE, Namespaces};
 use super::namespace::Bindings;
-use super::plan::{AttributeTest, CompiledPredicate, NONE, Namespaces};
+use super::plan::{AttributeTest, CompiledPredicate};
 
 /// The attributes of an element, borrowed from its tag.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 //! * [`plan`]: a source schema and a projection, compiled to a trie of element names.
 //! * [`states`]: the trie as a state machine. [`walker`]: follows the events of a page through it.
 //! * [`source`]: the events, from a slice or a stream. Tokenising is quick-xml's.
-//! * [`namespace`], [`attributes`], [`entity`]: the parts of XML that names and values are made of.
+//! * [`names`]: the names a schema knows. [`namespace`], [`attributes`], [`entity`]: what a page's names and values mean.
 //! * [`column`]: builders of the parsed columns. [`record`]: the envelope of the record at hand.
 //! * [`report`]: what is wrong with a page, in words.
 //!
@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 mod attributes;
 mod column;
 mod entity;
+mod names;
 mod namespace;
 mod plan;
 mod record;

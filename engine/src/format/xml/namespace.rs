@@ -3,7 +3,7 @@
 //! Declarations are few and short-lived (often three on every record), so they are a stack that is searched from its top;
 //! their text is kept in one string that shrinks with the stack.
 
-use super::plan::{NONE, Namespaces, Ns, OTHER};
+use super::names::{NONE, Namespaces, Ns, OTHER};
 
 /// Longer ones are cut: a namespace is repeated with every child element, and a hostile page must not fill the memory.
 const LONGEST: usize = 1024;

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::plan::{Action, NameId, Notice, Ns, Plan, Slot, Target};
+use super::names::{NameId, Ns};
+use super::plan::{Action, Notice, Plan, Slot, Target};
 
 /// Index of a state.
 pub(super) type StateId = u32;
