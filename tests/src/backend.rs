@@ -41,7 +41,7 @@ impl Client {
         let source = Arc::new(Source { path: "query".into(), text: sql.to_owned() });
         let parameters = parameters(sql);
         let mut output = DBOutput::StatementComplete(0);
-        for statement in query::statements(&self.session, &source).await? {
+        for statement in query::statements(&source)? {
             let within = 0..source.text.trim_end().len();
             let frame = query::plan(&self.session, &source, within, statement, &Overlay::default(), &parameters).await?;
             let types = frame.schema().as_arrow().fields().iter().map(|field| column_type(field.data_type())).collect();

@@ -75,7 +75,7 @@ impl Fixture {
     /// The query fails, or the file cannot be written.
     pub async fn write_parquet(&self, sql: &str, file: &str) -> Result<(), Box<dyn std::error::Error>> {
         let source = Arc::new(Source { path: "query".into(), text: sql.to_owned() });
-        for statement in query::statements(&self.session, &source).await? {
+        for statement in query::statements(&source)? {
             let frame = query::plan(&self.session, &source, 0..sql.len(), statement, &Overlay::default(), &BTreeMap::new()).await?;
             let path = self.folder.path().join(file);
             frame.write_parquet(&path.to_string_lossy(), DataFrameWriteOptions::new().with_single_file_output(true), None).await?;

@@ -1,5 +1,7 @@
 //! Runs every documented example, and the framework's own behaviour, through SQL as a mapping would.
 
+#![expect(clippy::disallowed_methods, reason = "a session of its own, with the functions under test and nothing else")]
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;

@@ -60,7 +60,14 @@ pub async fn attempt(
     planned: &MappingPlan,
     vernacular: bool,
 ) -> Result<Manifest> {
-    let mode = |duplicates| SinkMode::Records { source: unit.source.name.clone(), vernacular, duplicates, at: planned.at.clone() };
+    let reread = (!vernacular).then(|| Box::new(unit.reread()));
+    let mode = |duplicates| SinkMode::Records {
+        source: unit.source.name.clone(),
+        vernacular,
+        duplicates,
+        at: planned.at.clone(),
+        reread: reread.clone(),
+    };
     let first = execute(session, backend, to.spec(mode(Vec::new())), planned).await?;
     let duplicates = first.duplicates();
     let manifest = if duplicates.is_empty() {

@@ -67,7 +67,7 @@ fn push(fired: &mut Vec<GateResult>, code: &str, id: &str, share: f64, warn: f64
 }
 
 /// The error of a run that is held back.
-pub fn withheld(fired: &[GateResult]) -> Vec<Problem> {
+pub fn withheld(fired: &[GateResult], run_id: &str) -> Vec<Problem> {
     let code = |gate: &GateResult| match gate.code.as_str() {
         "PG402" => "PG402",
         "PG403" => "PG403",
@@ -78,8 +78,9 @@ pub fn withheld(fired: &[GateResult]) -> Vec<Problem> {
         .filter(|gate| gate.halts)
         .map(|gate| {
             let of = gate.collection.as_ref().map(|id| format!("collection {id}: ")).unwrap_or_default();
-            Problem::error(code(gate), format!("gate: {of}{}. Not published", gate.message))
-                .hint("look at the findings; --accept \"reason\" publishes all the same, and the reason is recorded in the commit")
+            Problem::error(code(gate), format!("gate: {of}{}. Not published", gate.message)).hint(format!(
+                "`pacha show {run_id}` has the causes; --accept \"reason\" publishes all the same, and the reason is recorded in the commit"
+            ))
         })
         .collect()
 }

@@ -9,13 +9,14 @@ use schemas::problem::{Problem, Problems};
 use schemas::target::TargetSchema;
 
 use super::unit::{RunCollection, Unit, levels, units};
-use super::{input, key, shape};
+use super::{input, key, shape, step};
 use crate::error::{Error, Result};
 use crate::mapping::{Level, MappingPlan, PlanRequest, plan};
-use crate::project::{Collection, Job};
+use crate::project::{CatalogKind, Collection, Job};
 use crate::query::tables::store_of;
 use crate::scan::{HarvestTable, View};
 use crate::session::Session;
+use crate::sink;
 use crate::table::Snapshot;
 
 /// What is to be prepared.
@@ -54,6 +55,10 @@ pub struct Prepared {
 /// Every mistake in mappings, targets and parameters, together.
 pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &Snapshot) -> Result<Prepared> {
     let mut problems = Problems::default();
+    if session.project.catalog == CatalogKind::Glue {
+        let problem = Problem::error("PC160", "catalog = \"glue\": this build registers tables in the warehouse only");
+        problems.push(problem.hint("set catalog = \"warehouse\" in pacha.toml"));
+    }
     let parameters = parameters(job, &request.parameters, &mut problems);
     let chosen = chosen(job, &request.collections, &mut problems);
     if problems.fatal() {
@@ -69,7 +74,10 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
         parameters,
         warnings: problems,
     };
-    let Some(target) = &job.target else { return Ok(prepared) };
+    let Some(target) = &job.target else {
+        step::check(session, job, before, BTreeMap::new(), &prepared.parameters).await?;
+        return Ok(prepared);
+    };
     let collections = collections(session, job, target, chosen, &mut prepared).await?;
     let (changed, unchanged): (Vec<_>, Vec<_>) = collections
         .into_iter()
@@ -84,6 +92,15 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
             }
             Err(found) => problems.extend(found.into_iter().filter(|problem| !problems.0.contains(problem)).collect::<Vec<_>>()),
         }
+    }
+    let fields = target.arrow_schema();
+    let tables = BTreeMap::from([
+        (sink::schema::MAPPED.to_owned(), sink::mapped_schema(fields.fields())),
+        (sink::schema::QUARANTINE.to_owned(), sink::quarantine_schema(fields.fields())),
+        (sink::schema::FINDINGS.to_owned(), sink::findings_schema()),
+    ]);
+    if let Err(error) = step::check(session, job, before, tables, &prepared.parameters).await {
+        problems.extend(error.problems);
     }
     if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(prepared) }
 }
@@ -112,6 +129,9 @@ pub async fn plan_unit(
     plan::plan(&session.context, Arc::new(table), &request).await
 }
 
+/// The chain of each mapping for each source schema, or why it has none.
+type Chains = BTreeMap<(String, String), Result<Arc<Vec<Level>>, Problem>>;
+
 /// The collections of a run with their pages, shapes, chains and keys.
 async fn collections(
     session: &Session,
@@ -122,7 +142,7 @@ async fn collections(
 ) -> Result<Vec<RunCollection>> {
     let pinned = input::pin_all(session, &chosen).await?;
     prepared.inputs = key::inputs(&pinned);
-    let mut chains: BTreeMap<(String, String), Result<Arc<Vec<Level>>, Problem>> = BTreeMap::new();
+    let mut chains: Chains = BTreeMap::new();
     let mut problems = Problems::default();
     let mut runs = Vec::with_capacity(chosen.len());
     for (collection, pinned) in chosen.into_iter().zip(pinned) {

@@ -27,12 +27,17 @@ use crate::query::tables::Overlay;
 use crate::session::Session;
 use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
 use crate::sql::mistake;
+use crate::storage::durable;
 use crate::table::{
     CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, TableVersion, crash_point,
 };
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
+
+/// How often, and how long apart, a stopped run looks for files that its last tasks still wrote.
+const CLEANINGS: usize = 3;
+const CLEANING_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// What the user asked for beyond the job itself.
 #[derive(Debug, Clone, Default)]
@@ -73,8 +78,8 @@ pub async fn run(
     let error = outcome.err();
     if let Some(error) = &error {
         record.fail(error);
-        if error.kind != Kind::Configuration && database.remove_strays(&record.id).await.is_err() {
-            tracing::warn!(target: "pacha", "files of the failed run {} are left behind; no version names them", record.id);
+        if error.kind != Kind::Configuration {
+            clean_up(&database, &record.id, error).await;
         }
     } else {
         record.become_state(RunState::Succeeded);
@@ -90,10 +95,28 @@ pub async fn run(
     Ok((record, error))
 }
 
+/// Removes what a run wrote that did not publish. Tasks of a run that was stopped may still be closing a file, so it looks
+/// again until nothing more appears; where it is not known whether the commit was published, nothing is removed.
+async fn clean_up(database: &Database, run_id: &str, error: &Error) {
+    if error.problems.0.iter().any(|problem| problem.code == "PS522") {
+        return;
+    }
+    for _ in 0..CLEANINGS {
+        match database.remove_strays(run_id).await {
+            Ok(swept) if swept.files == 0 && error.kind != Kind::Stopped => return,
+            Ok(_) => tokio::time::sleep(CLEANING_PAUSE).await,
+            Err(_) => {
+                tracing::warn!(target: "pacha", "files of run {run_id} are left behind; no version names them, and the next run removes them");
+                return;
+            }
+        }
+    }
+}
+
 async fn publish(database: &Database, base: &Snapshot, proposal: Proposal, record: &mut RunRecord) -> Result<()> {
-    crash_point("before-commit");
+    let files = proposal.tables.iter().flat_map(|(name, change)| change.add.iter().map(|file| database.data(name).join(&file.path)));
+    durable::persist(database.location(), &files.collect::<Vec<_>>()).await?;
     let version = database.commit(base, proposal).await?;
-    crash_point("after-commit");
     record.version = Some(version);
     Ok(())
 }
@@ -174,6 +197,12 @@ impl Work<'_> {
         record.counts = RunCounts::of(proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect());
         record.remember_tables(&preview(&before, &proposal).tables);
         record.findings = FindingGroup::merged(std::mem::take(&mut made.findings));
+        record.problems.extend(proposal.collections.iter().filter(|(_, state)| state.counts.input == 0 && state.pages > 0).map(
+            |(id, state)| {
+                let problem = Problem::warning("PX109", format!("collection {id}: no records in {} pages", state.pages));
+                RecordedProblem::from(&problem.hint(format!("look at its pages: pacha inspect {id}")))
+            },
+        ));
         self.gates(record, &mut proposal, &before)?;
         Ok(Some((Snapshot::clone(&before), proposal)))
     }
@@ -423,9 +452,12 @@ impl Work<'_> {
         for state in after.collections.values() {
             total += state.counts;
         }
+        let mut counts: BTreeMap<String, Counts> = counts;
+        // A collection whose file is gone falls to nothing: the gate for a fall is the gate for that too.
+        counts.extend(proposal.removed_collections.iter().map(|id| (id.clone(), Counts::default())));
         let fired: Vec<GateResult> = gate::look(&self.job.gates, &counts, &before.collections, total, whole);
         record.gates.clone_from(&fired);
-        let halting = gate::withheld(&fired);
+        let halting = gate::withheld(&fired, &record.id);
         if halting.is_empty() {
             return Ok(());
         }

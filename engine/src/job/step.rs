@@ -20,6 +20,7 @@ use crate::query::{self, tables::Overlay};
 use crate::session::Session;
 use crate::sink::{Manifest, SinkExec, SinkMode};
 use crate::sql::{mistake, parse};
+use crate::table::{Columns, Database, Snapshot};
 
 /// Plans a step over what `overlay` holds.
 ///
@@ -41,6 +42,38 @@ pub async fn plan(
     overlay.inputs = job.inputs.iter().map(|input| (input.name.clone(), input.location.value.clone())).collect();
     let frame = query::plan(session, &text, whole, statement, &overlay, parameters).await.map_err(placed)?;
     fit(frame, step).map_err(placed)
+}
+
+/// Plans every step of a job without running one, over tables that this run will write and those of the last version.
+///
+/// # Errors
+/// Every mistake in every step.
+pub async fn check(
+    session: &Session,
+    job: &Job,
+    before: &Snapshot,
+    tables: BTreeMap<String, SchemaRef>,
+    parameters: &BTreeMap<String, String>,
+) -> Result<()> {
+    let database = Database::open(session.warehouse.join(&job.database));
+    let mut after = Snapshot::clone(before);
+    for (name, schema) in tables {
+        let table = after.tables.entry(name).or_default();
+        table.schema = Columns::new(&schema).map_err(Error::from)?;
+    }
+    let mut problems = Problems::default();
+    for step in &job.steps {
+        let overlay = Overlay { database: Some((database.clone(), Arc::new(after.clone()))), inputs: BTreeMap::new() };
+        match plan(session, job, step, &overlay, parameters).await {
+            Ok(frame) => {
+                let table = after.tables.entry(step.table.value.clone()).or_default();
+                table.schema = Columns::new(&schema(&frame)).map_err(Error::from)?;
+                table.files.clear();
+            }
+            Err(error) => problems.extend(error.problems),
+        }
+    }
+    if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(()) }
 }
 
 /// Points problems in a step's own text at the file it stands in.

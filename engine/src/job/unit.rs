@@ -14,6 +14,7 @@ use crate::mapping::Level;
 use crate::mapping::compose::{VERNACULAR, reads};
 use crate::project::{Collection, Project};
 use crate::scan::PinnedCollection;
+use crate::sink::Reread;
 
 /// A unit takes no more bytes than this, unless one collection alone has more.
 const UNIT_BYTES: u64 = 8 << 30;
@@ -84,6 +85,14 @@ impl Unit {
             && self.store == next.store
             && self.bytes + bytes <= UNIT_BYTES
             && self.pages + pages <= UNIT_PAGES
+    }
+
+    /// How its pages are read again, for withheld records.
+    pub fn reread(&self) -> Reread {
+        let pages = self.collections.iter().flat_map(|collection| &collection.pinned.pages);
+        let ids = self.collections.iter().flat_map(|collection| collection.pinned.pages.iter().map(|_| collection.collection.id.clone()));
+        let pages = ids.zip(pages).map(|(id, page)| (id, page.path.clone(), page.meta.location.to_string())).collect();
+        Reread { source: SourceSchema::clone(&self.source), store: self.store.as_str().to_owned(), pages }
     }
 
     /// The pinned collections, for the scan.

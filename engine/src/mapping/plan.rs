@@ -85,9 +85,8 @@ fn vernacular_select(request: &PlanRequest, table: &SchemaRef) -> (String, Vec<S
         record.push_str(&format!(", '{name}', \"{name}\""));
     }
     if request.vernacular {
-        let skipped = |name: &str| name == "raw";
-        let members: Vec<String> =
-            schema.fields().iter().filter(|field| !skipped(field.name())).map(|field| format!("'{0}', \"{0}\"", field.name())).collect();
+        let members = schema.fields().iter().filter(|field| request.raw || field.name() != "raw");
+        let members: Vec<String> = members.map(|field| format!("'{}', {}", field.name(), stored(request, field.name()))).collect();
         record.push_str(&format!(", 'vernacular', named_struct({})", members.join(", ")));
     }
     items.push(format!("named_struct({record}) AS \"{RECORD}\""));
@@ -186,6 +185,7 @@ impl Planner<'_> {
         let target = &self.request.target;
         let mut problems = self.mismatches(&mapped);
         problems.extend(self.impure(&mapped));
+        problems.extend(self.reshaped(&mapped));
         let schema = Arc::clone(mapped.schema());
         let constant = |column: &str, field: &str| match schema.field_with_unqualified_name(column).map(|field| field.data_type().clone()) {
             Ok(DataType::Struct(members)) => members.find(field).is_some(),
@@ -201,11 +201,11 @@ impl Planner<'_> {
             if constant(OVERWRITE, &field.name) {
                 value = coalesce(vec![given(OVERWRITE, field), value]);
             }
-            if is_text(&field.data_type) && !field.finish.is_empty() {
-                value = self.call("pacha_finish", vec![value, lit(steps_text(&field.finish))])?;
-            }
             if constant(FILL, &field.name) {
                 value = filled(value, given(FILL, field), field).map_err(|error| Problems(vec![unplanned(&error.to_string())]))?;
+            }
+            if is_text(&field.data_type) && !field.finish.is_empty() {
+                value = self.call("pacha_finish", vec![value, lit(steps_text(&field.finish))])?;
             }
             items.push(value.alias(&field.name));
         }
@@ -328,6 +328,23 @@ impl Planner<'_> {
             }
         };
         names.into_iter().map(problem).collect()
+    }
+
+    /// Parts of the plan that would not give exactly one row for each record.
+    fn reshaped(&self, mapped: &LogicalPlan) -> Option<Problem> {
+        let mut found = None;
+        let _ = mapped.apply(|node| {
+            let what = match node {
+                LogicalPlan::Unnest(_) => "unnest()",
+                LogicalPlan::Window(_) => "a window function",
+                LogicalPlan::Aggregate(_) => "an aggregate function",
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            found = Some(what);
+            Ok(TreeNodeRecursion::Stop)
+        });
+        let problem = Problem::error("PM231", format!("a mapping gives one row for each record: {} does not belong in it", found?));
+        Some(self.placed(problem, None).hint("use array_transform(…) on a list; group, number and unnest in a job with [[step]]"))
     }
 
     fn unknown_field(&self, name: &str) -> Problem {

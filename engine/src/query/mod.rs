@@ -23,18 +23,15 @@ use crate::sql::mistake::{self, Known};
 use crate::sql::parse;
 use tables::Overlay;
 
-/// Plans every statement of a text; each is ready to be executed in turn.
+/// The statements of a text, at least one.
 ///
 /// # Errors
 /// The first mistake, with its place.
-pub async fn statements(session: &Session, source: &Arc<Source>) -> Result<Vec<ast::Statement>> {
+pub fn statements(source: &Arc<Source>) -> Result<Vec<ast::Statement>> {
     let parsed = parse::statements(source)?;
     if parsed.is_empty() {
         let problem = Problem::error("PM200", "there is no SQL here").hint("write a query, such as pacha sql \"SELECT 1\"");
         return Err(problem.into());
-    }
-    if !matches!(session.project.catalog, crate::project::CatalogKind::Warehouse) {
-        tracing::debug!("tables are read from the warehouse, not from the catalog");
     }
     Ok(parsed)
 }

@@ -54,7 +54,7 @@ impl PageOpener {
         let all = source.table_schema();
         let kind_index = all.fields().len();
         let kind_field = Arc::new(Field::new(KIND, DataType::UInt8, false));
-        let fields: Vec<_> = indices.iter().map(|&index| all.fields().get(index).unwrap_or(&kind_field).clone()).collect();
+        let fields: Vec<_> = indices.iter().map(|&index| Arc::clone(all.fields().get(index).unwrap_or(&kind_field))).collect();
         let mut wanted: Vec<usize> = indices.iter().copied().filter(|&index| index < kind_index).collect();
         let counting = wanted.is_empty();
         if counting {
@@ -95,7 +95,8 @@ impl Columns {
             let batch = self.dress(&batch);
             emit(batch)
         })?;
-        for problem in &tally.problems {
+        // A run has these among its findings; a query has no other place for them.
+        for problem in tally.problems.iter().filter(|_| self.kind.is_none()) {
             tracing::warn!(target: "pacha::page", "{} {}: {}", problem.code, page.path, problem.message);
         }
         if self.kind.is_some() {

@@ -22,6 +22,7 @@ mod order;
 mod partition;
 mod quarantine;
 mod record;
+pub mod reread;
 mod route;
 pub mod schema;
 mod spec;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use exec::SinkExec;
 pub use manifest::{Manifest, ManifestFile, manifest_schema};
+pub use reread::Reread;
 pub use schema::{findings_schema, mapped_schema, quarantine_schema};
 pub use spec::{COMPRESSION_LEVEL, FILE_BYTES, SinkMode, SinkSpec};
 pub use summary::{Example, FindingGroup, Pages, Summary};

@@ -19,8 +19,9 @@ use super::buffer::Table;
 use super::file::Destination;
 use super::finding::Findings;
 use super::manifest::{Identities, ManifestFile, to_batches};
-use super::quarantine::{Withheld, quarantine_texts};
+use super::quarantine::Withheld;
 use super::record::{Layout, Records};
+use super::reread::Reread;
 use super::route::{Route, Tally, chosen, routes};
 use super::schema::{FINDINGS, MAPPED, QUARANTINE, findings_schema, mapped_schema, quarantine_schema, vernacular_table};
 use super::spec::{SinkMode, SinkSpec};
@@ -69,13 +70,13 @@ pub(super) async fn write(
             let writer = Writer::new(spec, context, metrics, tables)?;
             (write_rows(writer, input).await?, Summary::default(), Identities::default())
         }
-        SinkMode::Records { source, vernacular, duplicates, at } => {
+        SinkMode::Records { source, vernacular, duplicates, at, reread } => {
             let layout = Layout::of(&input.schema())?;
             let tables = tables(&layout, &input.schema(), vernacular.then_some(source.as_str()))?;
             let writer = Writer::new(spec, context, metrics, tables)?;
             let (tally, findings, ids) = (Tally::default(), Findings::default(), Identities::default());
             let router = Router { layout, duplicates, at, vernacular: *vernacular, tally, findings, ids };
-            write_records(writer, router, input).await?
+            write_records(writer, router, reread.as_deref(), input).await?
         }
     };
     to_batches(context.task_id().as_deref(), &files, &summary, &ids)
@@ -97,6 +98,7 @@ async fn write_rows(mut writer: Writer<'_>, mut input: SendableRecordBatchStream
 async fn write_records(
     mut writer: Writer<'_>,
     mut router: Router<'_>,
+    reread: Option<&Reread>,
     mut input: SendableRecordBatchStream,
 ) -> Result<(Vec<ManifestFile>, Summary, Identities)> {
     while let Some(batch) = input.next().await.transpose()? {
@@ -104,9 +106,9 @@ async fn write_records(
         let withheld = router.route(batch, &mut writer)?;
         timer.done();
         if let Some(withheld) = withheld {
-            let texts = match withheld.places.as_slice() {
-                [] => StringArray::new_null(0),
-                places => quarantine_texts(writer.context, writer.spec, places).await?,
+            let texts = match reread {
+                Some(reread) if !withheld.places.is_empty() => reread.texts(writer.context, &withheld.places).await?,
+                _ => StringArray::new_null(withheld.places.len()),
             };
             let columns = withheld.into_columns(texts);
             let rows = columns.first().map_or(0, |column| column.len());

@@ -9,15 +9,10 @@ use arrow::compute::{take, take_arrays};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::json::writer::{EncoderOptions, make_encoder};
 use datafusion::error::Result;
-use datafusion::execution::TaskContext;
-use futures::future::{BoxFuture, ready};
 
-use super::record::{Records, TextLists, value};
+use super::record::{Records, TextLists};
+use super::reread::RecordPlace;
 use super::schema::{FINDING_MEMBERS, finding_list};
-use super::spec::SinkSpec;
-
-/// Where a record is: its page and its ordinal there.
-pub(super) type RecordPlace = (String, u32);
 
 /// Rows for the quarantine table.
 #[derive(Debug)]
@@ -35,7 +30,7 @@ impl Withheld {
         let texts = records.vernacular.as_ref().map(|vernacular| json_texts(vernacular, &rows)).transpose()?;
         let place = |row: &u32| {
             let row = *row as usize;
-            (value(&records.page, row).unwrap_or_default().to_owned(), records.page_seq.value(row))
+            (records.page_no.value(row), records.page_seq.value(row))
         };
         let places = if texts.is_some() { Vec::new() } else { rows.iter().map(place).collect() };
         let rows = UInt32Array::from(rows);
@@ -54,11 +49,6 @@ impl Withheld {
         columns.push(self.findings);
         columns
     }
-}
-
-/// The records at these places as JSON text, read again from their pages, where the plan did not carry them along.
-pub(super) fn quarantine_texts<'a>(_: &'a TaskContext, _: &'a SinkSpec, places: &'a [RecordPlace]) -> BoxFuture<'a, Result<StringArray>> {
-    Box::pin(ready(Ok(StringArray::new_null(places.len()))))
 }
 
 /// Each chosen record as one JSON object; members without a value are left out.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::reread::Reread;
+
 /// Arrow bytes gathered for one output file, unless the job says otherwise.
 pub const FILE_BYTES: u64 = 64 << 20;
 /// Zstandard level: the best trade on text, as higher levels cost more than the mapping itself.
@@ -41,6 +43,9 @@ pub enum SinkMode {
         duplicates: Vec<(u32, u32)>,
         /// Target field → place in the mapping, such as `mappings/x.sql:8`.
         at: BTreeMap<String, String>,
+        /// How withheld records are read again where the plan does not carry them along.
+        #[serde(default)]
+        reread: Option<Box<Reread>>,
     },
     /// Plain rows of one table: SQL steps, and rows carried over from the last version.
     Rows {
@@ -68,6 +73,7 @@ mod tests {
             vernacular: true,
             duplicates: vec![(0, 1), (2, 3)],
             at: BTreeMap::from([("title".into(), "mappings/x.sql:8".into())]),
+            reread: None,
         };
         let spec = SinkSpec { database: "file:///w/d/".into(), run_id: "r1".into(), mode, file_bytes: 1, compression_level: 3 };
         let text = serde_json::to_string(&spec).unwrap();

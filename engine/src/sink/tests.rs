@@ -132,7 +132,7 @@ fn append(builder: &mut StructBuilder, texts: &[&str]) {
 
 fn records_mode(vernacular: bool, duplicates: Vec<(u32, u32)>) -> SinkMode {
     let at = BTreeMap::from([("title".to_owned(), "mappings/x.sql:8".to_owned())]);
-    SinkMode::Records { source: "oai_dc".into(), vernacular, duplicates, at }
+    SinkMode::Records { source: "oai_dc".into(), vernacular, duplicates, at, reread: None }
 }
 
 fn spec(mode: SinkMode) -> SinkSpec {

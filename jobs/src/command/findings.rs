@@ -33,7 +33,7 @@ pub(crate) async fn findings(global: &Global, wanted: &Wanted, form: Form, print
         return Err(Error::configuration(problem.hint("findings come from jobs with a mapping and a target")));
     }
     rollback::known_database(&session, &job.database).await?;
-    let groups = groups(&session, &job.database, wanted).await?;
+    let groups = Box::pin(groups(&session, &job.database, wanted)).await?;
     match form {
         Form::Json => printer.json(&groups),
         Form::Text if groups.is_empty() => printer.note("no findings"),
@@ -64,11 +64,11 @@ async fn groups(session: &Session, database: &str, wanted: &Wanted) -> Result<Ve
     );
     let source = Arc::new(Source { path: "findings".into(), text: sql });
     let mut groups: Vec<Value> = Vec::new();
-    for statement in engine::query::statements(session, &source).await? {
+    for statement in engine::query::statements(&source)? {
         let frame = engine::query::plan(session, &source, 0..source.text.len(), statement, &Overlay::default(), &parameters).await?;
         for batch in frame.collect().await.map_err(|error| mistake::running(&error))? {
             for row in rows(&batch)? {
-                add(&mut groups, row);
+                add(&mut groups, &row);
             }
         }
     }
@@ -83,12 +83,12 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Value>> {
 }
 
 /// Puts a row into its group as an example.
-fn add(groups: &mut Vec<Value>, row: Value) {
+fn add(groups: &mut Vec<Value>, row: &Value) {
     let cause = |value: &Value| [value["severity"].clone(), value["code"].clone(), value["field"].clone()];
     let example = json!({ "collection_id": row["collection_id"], "record_id": row["record_id"], "page": row["page"], "page_seq": row["page_seq"],
         "value": row["value"], "message": row["message"], "mapping": row["mapping"] });
     match groups.last_mut() {
-        Some(last) if cause(last) == cause(&row) => {
+        Some(last) if cause(last) == cause(row) => {
             if let Some(examples) = last["examples"].as_array_mut() {
                 examples.push(example);
             }

@@ -68,7 +68,7 @@ fn relation(session: &Session, wanted: &Wanted) -> Result<String> {
 
 async fn frame(session: &Session, sql: &str) -> Result<datafusion::dataframe::DataFrame> {
     let source = Arc::new(Source { path: "inspect".into(), text: sql.to_owned() });
-    let statement = engine::query::statements(session, &source).await?.remove(0);
+    let statement = engine::query::statements(&source)?.remove(0);
     engine::query::plan(session, &source, 0..sql.len(), statement, &Overlay::default(), &BTreeMap::new()).await
 }
 

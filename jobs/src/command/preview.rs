@@ -72,18 +72,30 @@ fn record(batch: &RecordBatch, row: usize) -> Value {
     let text = |name: &str| envelope.and_then(|record| record.column_by_name(name)).and_then(|column| value(column, row));
     let harvested = envelope.and_then(|record| record.column_by_name("vernacular")).and_then(|column| column.as_struct_opt());
     let own = schemas::source::envelope_fields();
-    let source = harvested.map(|fields| {
-        let members = fields.column_names().into_iter().zip(fields.columns());
-        members
-            .filter(|(name, _)| !own.iter().any(|field| field.name() == name))
-            .filter_map(|(name, column)| Some((name.to_owned(), value(column, row)?)))
-            .collect::<Map<_, _>>()
-    });
+    let source = harvested
+        .map(|fields| {
+            let members = fields.column_names().into_iter().zip(fields.columns());
+            members
+                .filter(|(name, _)| !own.iter().any(|field| field.name() == name))
+                .filter_map(|(name, column)| Some((name.to_owned(), value(column, row)?)))
+                .collect::<Map<_, _>>()
+        })
+        .map(unpacked);
     let findings = batch.column_by_name("_findings").and_then(|column| value(column, row));
     let kept =
         batch.column_by_name("_kept").and_then(|column| column.as_boolean_opt()).is_none_or(|kept| kept.is_valid(row) && kept.value(row));
     json!({ "collection_id": text("collection_id"), "record_id": text("record_id"), "page": text("page"), "page_seq": text("page_seq"),
         "skipped": !kept, "source": source, "mapped": mapped, "findings": findings })
+}
+
+/// The members of a JSON document in the place of its text.
+fn unpacked(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let document = fields.get("doc").and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+    if let Some(Value::Object(members)) = document {
+        fields.remove("doc");
+        fields.extend(members);
+    }
+    fields
 }
 
 /// A value as JSON; nothing for null and for an empty list.

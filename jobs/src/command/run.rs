@@ -20,7 +20,7 @@ pub(crate) async fn run(global: &Global, name: &str, options: &RunOptions, form:
     let ran = error.as_ref().is_none_or(|error| error.kind != engine::error::Kind::Configuration);
     match form {
         Form::Json => printer.json(&record),
-        Form::Text if ran => printer.note(&summary(&record)),
+        Form::Text if ran => printer.data(&summary(&record)),
         Form::Text => {}
     }
     Ok(match error {

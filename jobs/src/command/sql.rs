@@ -30,16 +30,30 @@ pub(crate) struct Wanted {
     pub(crate) parameters: BTreeMap<String, String>,
 }
 
+impl Wanted {
+    /// A file's ending says what it wants to be, where no form was asked for.
+    fn format_for(&self, path: &Path) -> SqlFormat {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        match (self.format, ending.as_deref()) {
+            (SqlFormat::Table, Some("csv")) => SqlFormat::Csv,
+            (SqlFormat::Table, Some("json")) => SqlFormat::Json,
+            (SqlFormat::Table, Some("jsonl" | "ndjson")) => SqlFormat::Ndjson,
+            (SqlFormat::Table, Some("md")) => SqlFormat::Markdown,
+            (format, _) => format,
+        }
+    }
+}
+
 pub(crate) async fn sql(global: &Global, wanted: Wanted, printer: &Printer) -> Result<u8> {
     let source = match (&wanted.sql, &wanted.file) {
         (Some(_), Some(_)) => return Err(Problem::error("PC010", "both a query and a file were given").hint("give one of them").into()),
         (Some(sql), None) => Source { path: "query".into(), text: sql.clone() },
         (None, Some(file)) => Source { path: file.display().to_string(), text: read(file)? },
-        (None, None) if std::io::stdin().is_terminal() => return interactive(global, &wanted, printer).await,
+        (None, None) if std::io::stdin().is_terminal() => return Box::pin(interactive(global, &wanted, printer)).await,
         (None, None) => Source { path: "standard input".into(), text: read(Path::new("/dev/stdin"))? },
     };
     let session = super::open_anywhere(global, printer)?;
-    execute(&session, &Arc::new(source), &wanted, printer).await?;
+    Box::pin(execute(&session, &Arc::new(source), &wanted, printer)).await?;
     Ok(DONE)
 }
 
@@ -54,7 +68,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 async fn execute(session: &Session, source: &Arc<Source>, wanted: &Wanted, printer: &Printer) -> Result<()> {
-    let statements = engine::query::statements(session, source).await?;
+    let statements = engine::query::statements(source)?;
     let only = statements.len() == 1;
     for statement in statements {
         let whole = 0..source.text.trim_end().len();
@@ -68,7 +82,7 @@ async fn execute(session: &Session, source: &Arc<Source>, wanted: &Wanted, print
             Some(path) if path.extension().is_some_and(|ext| ext == "parquet") => parquet(frame, path, printer).await?,
             Some(path) => {
                 let mut file = std::fs::File::create(path).map_err(|error| unwritable(path, &error))?;
-                let rows = print(frame, wanted.format, usize::MAX, &mut file).await?;
+                let rows = print(frame, wanted.format_for(path), usize::MAX, &mut file).await?;
                 printer.note(&format!("{rows} rows written to {}", path.display()));
             }
             None => {
@@ -184,7 +198,7 @@ fn unprintable(error: &arrow::error::ArrowError) -> Error {
 
 /// Streams batches in a format for scripts.
 enum Sink<'w, W: Write> {
-    Csv(arrow::csv::Writer<&'w mut W>),
+    Csv(Box<arrow::csv::Writer<&'w mut W>>),
     Json(arrow::json::ArrayWriter<&'w mut W>),
     Ndjson(arrow::json::LineDelimitedWriter<&'w mut W>),
 }
@@ -194,7 +208,7 @@ impl<'w, W: Write> Sink<'w, W> {
         match format {
             SqlFormat::Json => Self::Json(arrow::json::ArrayWriter::new(out)),
             SqlFormat::Ndjson => Self::Ndjson(arrow::json::LineDelimitedWriter::new(out)),
-            _ => Self::Csv(arrow::csv::WriterBuilder::new().build(out)),
+            _ => Self::Csv(Box::new(arrow::csv::WriterBuilder::new().build(out))),
         }
     }
 
@@ -281,7 +295,7 @@ async fn interactive(global: &Global, wanted: &Wanted, printer: &Printer) -> Res
                 }
                 let _ = editor.add_history_entry(text.trim());
                 let source = Arc::new(Source { path: "query".into(), text: std::mem::take(&mut text) });
-                if let Err(error) = execute(&session, &source, wanted, printer).await {
+                if let Err(error) = Box::pin(execute(&session, &source, wanted, printer)).await {
                     printer.error(&error);
                 }
             }

@@ -1,0 +1,91 @@
+//! Withheld records, read again from their pages.
+//!
+//! A job that does not keep vernacular tables decodes only the columns its mapping reads. Quarantine wants the whole
+//! record; there are few of them, so their pages are opened once more rather than every record carried along.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::UInt32Type;
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use schemas::problem::Problem;
+use schemas::source::SourceSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::format::{self, Page, PageBytes};
+use crate::mapping::document;
+
+/// How the pages of a unit are read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reread {
+    /// How they are decoded.
+    pub source: SourceSchema,
+    /// URL of their store.
+    pub store: String,
+    /// The pages, by number: collection, path as shown, place in the store.
+    pub pages: Vec<(String, String, String)>,
+}
+
+/// A record's page number and its ordinal there.
+pub type RecordPlace = (u32, u32);
+
+impl Reread {
+    /// The records at `places` as JSON text, in that order.
+    ///
+    /// # Errors
+    /// A page that was there a moment ago cannot be read.
+    pub(super) async fn texts(&self, context: &TaskContext, places: &[RecordPlace]) -> Result<StringArray> {
+        let mut wanted: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (page, seq) in places {
+            wanted.entry(*page).or_default().push(*seq);
+        }
+        let mut found: BTreeMap<RecordPlace, String> = BTreeMap::new();
+        for (page, seqs) in wanted {
+            self.page(context, page, &seqs, &mut found).await?;
+        }
+        Ok(places.iter().map(|place| found.get(place).map(String::as_str)).collect())
+    }
+
+    async fn page(&self, context: &TaskContext, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordPlace, String>) -> Result<()> {
+        let Some((collection_id, path, location)) = self.pages.get(no as usize) else { return Ok(()) };
+        let store = context.runtime_env().object_store(ObjectStoreUrl::parse(&self.store)?)?;
+        let unreadable = |error: object_store::Error| {
+            let problem = Problem::error("PX104", format!("page {path} of collection {collection_id} cannot be read again: {error}"));
+            Error::failed(problem.hint("it was there when the run began: fetch it again, then run again"))
+        };
+        let answer = store.get(&Path::from(location.as_str())).await.map_err(unreadable)?;
+        let bytes = answer.bytes().await.map_err(unreadable)?;
+        let page = Page { collection_id: collection_id.clone(), path: path.clone(), ..Page::default() };
+        let source = Arc::new(self.source.clone());
+        let columns: Vec<usize> = (0..source.table_schema().fields().len()).collect();
+        let codec = format::decoder(&source, &columns, 8192)?;
+        codec.decode(&page, PageBytes::Whole(bytes), &mut |batch| {
+            take(&batch, no, seqs, found).map_err(|error| crate::sql::mistake::running(&error))
+        })?;
+        Ok(())
+    }
+}
+
+/// Writes the wanted rows of a batch as JSON; the record's raw text, which the page has, is left out.
+fn take(batch: &RecordBatch, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordPlace, String>) -> Result<()> {
+    let Some(numbers) = batch.column_by_name("page_seq").and_then(|column| column.as_primitive_opt::<UInt32Type>()) else { return Ok(()) };
+    let chosen: Vec<usize> = (0..batch.num_rows()).filter(|row| seqs.contains(&numbers.value(*row))).collect();
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let kept: Vec<usize> = (0..batch.num_columns()).filter(|column| batch.schema_ref().field(*column).name() != "raw").collect();
+    let records: ArrayRef = Arc::new(StructArray::from(batch.project(&kept)?));
+    for row in chosen {
+        let text = document::texts(&records.slice(row, 1))?;
+        if let Some(text) = text.as_string_opt::<i32>().filter(|text| text.is_valid(0)) {
+            found.insert((no, numbers.value(row)), text.value(0).to_owned());
+        }
+    }
+    Ok(())
+}
