@@ -73,7 +73,8 @@ pub async fn attempt(
     let manifest = if duplicates.is_empty() {
         first
     } else {
-        tracing::info!(target: "pacha", "{} records occur again later; mapping once more without them", duplicates.len());
+        let count = duplicates.len();
+        tracing::info!(target: "pacha", "{count} {}; mapping once more without", if count == 1 { "record occurs again later" } else { "records occur again later" });
         discard(to, &first).await?;
         execute(session, backend, to.spec(mode(duplicates)), planned).await?
     };

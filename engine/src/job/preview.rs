@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Column;
+use datafusion::dataframe::DataFrame;
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::{Expr, lit};
 use schemas::problem::Problem;
@@ -66,7 +67,10 @@ pub async fn preview(
     if let Some(id) = &request.id {
         frame = frame.filter(record("record_id").eq(lit(id.as_str()))).map_err(failed)?;
     }
-    let batches = frame.limit(0, Some(request.records)).map_err(failed)?.collect().await.map_err(failed)?;
+    // One partition reads the pages in their order, so that the first records are always the same.
+    let (mut state, plan) = frame.limit(0, Some(request.records)).map_err(failed)?.into_parts();
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    let batches = DataFrame::new(state, plan).collect().await.map_err(failed)?;
     if batches.iter().all(|batch| batch.num_rows() == 0) {
         let what = request.id.as_ref().map_or_else(|| "no live records".to_owned(), |id| format!("no record {id}"));
         let problem = Problem::error("PX108", format!("collection {} has {what}", collection.id));

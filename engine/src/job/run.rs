@@ -463,7 +463,10 @@ impl Work<'_> {
         }
         match &self.options.accept {
             Some(reason) => {
-                proposal.overrides = halting.iter().map(|problem| format!("{}: {reason}", problem.message)).collect();
+                let halts = fired.iter().filter(|gate| gate.halts);
+                let of = |gate: &GateResult| gate.collection.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+                proposal.overrides = halts.map(|gate| format!("{} {}{}", gate.code, of(gate), gate.message)).collect();
+                proposal.message = Some(format!("accepted: {reason}"));
                 Ok(())
             }
             None => Err(Error { kind: Kind::Withheld, problems: Problems(halting) }),

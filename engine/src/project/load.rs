@@ -155,7 +155,16 @@ fn read_head(root: &Path, overrides: &[(String, String)], problems: &mut Problem
     if let Some(source) = files::read(root, FILE, problems) {
         head.read(&source, problems);
     }
+    // One may be right only together with one that comes after it, such as a lower halt with a lower warn.
+    let mut early = Vec::new();
     for (key, value) in overrides {
+        let mut found = Problems::default();
+        head.set(key, value, &mut found);
+        if !found.0.is_empty() {
+            early.push((key, value));
+        }
+    }
+    for (key, value) in early {
         head.set(key, value, problems);
     }
     head

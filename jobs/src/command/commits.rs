@@ -23,7 +23,10 @@ pub(crate) async fn commits(global: &Global, database: &str, limit: usize, form:
 fn row(commit: &Commit) -> [String; 7] {
     let proposal = &commit.proposal;
     let remark = match proposal.rollback_to {
-        Some(version) => format!("back to version {version}"),
+        Some(version) => {
+            let why = proposal.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            format!("back to version {version}{why}")
+        }
         None => proposal.message.clone().unwrap_or_else(|| proposal.overrides.join("; ")),
     };
     [

@@ -55,7 +55,7 @@ async fn groups(session: &Session, database: &str, wanted: &Wanted) -> Result<Ve
     let sql = format!(
         "WITH chosen AS ({chosen}),
          numbered AS (SELECT *, row_number() OVER (PARTITION BY severity, code, field ORDER BY collection_id, record_id, page_seq) AS nth FROM chosen),
-         causes AS (SELECT severity, code, field, count(*) AS count, count(DISTINCT concat(collection_id, '--', record_id)) AS records
+         causes AS (SELECT severity, code, field, count(*) AS count, count(DISTINCT concat(collection_id, '--', record_id)) FILTER (WHERE record_id IS NOT NULL) AS records
                     FROM chosen GROUP BY severity, code, field)
          SELECT c.severity, c.code, c.field, c.count, c.records, n.collection_id, n.record_id, n.page, n.page_seq, n.value, n.message, n.mapping
          FROM causes c JOIN numbered n ON c.severity = n.severity AND c.code = n.code AND c.field IS NOT DISTINCT FROM n.field
@@ -105,14 +105,10 @@ fn text(groups: &[Value], database: &str) -> String {
     for group in groups {
         let (count, records) = (group["count"].as_u64().unwrap_or_default(), group["records"].as_u64().unwrap_or_default());
         let field = group["field"].as_str().map_or(String::new(), |field| format!(" {field}"));
-        let _ = writeln!(
-            out,
-            "{} {}{field}: {} findings on {} records",
-            shown(&group["severity"]),
-            shown(&group["code"]),
-            thousands(count),
-            thousands(records)
-        );
+        let plural = |count: u64, word: &str| format!("{} {word}{}", thousands(count), if count == 1 { "" } else { "s" });
+        // What is found on a page concerns no record that is known.
+        let on = if records > 0 { format!(" on {}", plural(records, "record")) } else { String::new() };
+        let _ = writeln!(out, "{} {}{field}: {}{on}", shown(&group["severity"]), shown(&group["code"]), plural(count, "finding"));
         for example in group["examples"].as_array().into_iter().flatten() {
             let id = example["record_id"]
                 .as_str()

@@ -26,7 +26,9 @@ pub(crate) async fn show(global: &Global, id: &str, form: Form, printer: &Printe
 pub(crate) fn text(record: &RunRecord) -> String {
     let mut out = format!("{} · run {} · {}", record.job, record.id, record.state);
     let _ = writeln!(out, " in {:.1} s", record.seconds);
-    for problem in &record.problems {
+    // What a gate says stands with the gates, below the findings that it is about.
+    let of_gate = |code: &str| record.gates.iter().any(|gate| gate.code == code);
+    for problem in record.problems.iter().filter(|problem| !of_gate(&problem.code)) {
         let _ = writeln!(out, "{} {}", problem.code, problem.message);
     }
     collections(record, &mut out);
