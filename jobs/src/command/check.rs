@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::job::prepare::{self, Request};
-use engine::project::Job;
+use engine::project::{Job, Project};
 use engine::session::Session;
 use engine::table::Database;
 use engine::{Error, Result};
@@ -27,7 +27,7 @@ pub(crate) async fn check(global: &Global, names: &[String], form: Form, printer
     };
     let mut problems = Problems::default();
     for job in &jobs {
-        problems.extend(check_job(&session, job).await);
+        problems.extend(check_job(&session, job).await.into_iter().map(|problem| not_yet(problem, &project, job)));
     }
     problems.0.sort_by_key(|problem| problem.severity);
     problems.0.dedup();
@@ -56,6 +56,26 @@ async fn check_job(session: &Session, job: &Arc<Job>) -> Problems {
         Err(Error { problems: found, .. }) => problems.extend(found),
     }
     problems
+}
+
+/// A table that another job of the project writes is not there before its first run: no mistake of this job.
+fn not_yet(mut problem: Problem, project: &Project, job: &Job) -> Problem {
+    let Some((name, (database, table))) =
+        problem.message.strip_prefix("no table ").and_then(|name| Some((name.to_owned(), name.split_once('.')?)))
+    else {
+        return problem;
+    };
+    let writes = |other: &Job| {
+        let of_target = matches!(table, "mapped" | "quarantine" | "findings") || table.starts_with("vernacular");
+        other.target.is_some() && of_target || other.steps.iter().any(|step| step.table.value == table)
+    };
+    let mut others = project.jobs.values().filter(|other| other.name != job.name && other.database == database);
+    if let Some(writer) = others.find(|other| writes(other)) {
+        problem.severity = Severity::Warning;
+        problem.message = format!("{name} is not there yet: job {} writes it", writer.name);
+        problem.hint = Some(format!("run it first: pacha run {}", writer.name));
+    }
+    problem
 }
 
 fn report(problems: &Problems, jobs: usize, form: Form, printer: &Printer) -> u8 {
