@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::dataframe::DataFrameWriteOptions;
+use arrow::array::RecordBatch;
+use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
 use engine::job::record::RunRecord;
 use engine::job::{self, RunOptions};
 use engine::project::Project;
@@ -69,14 +70,33 @@ impl Fixture {
         error.map_or(Ok(record), Err)
     }
 
+    /// The rows of a query, planned as `pacha sql` plans it.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
+        let mut rows = Vec::new();
+        for frame in self.frames(sql).await? {
+            rows.extend(frame.collect().await?);
+        }
+        Ok(rows)
+    }
+
+    async fn frames(&self, sql: &str) -> engine::Result<Vec<DataFrame>> {
+        let source = Arc::new(Source { path: "query".into(), text: sql.to_owned() });
+        let mut frames = Vec::new();
+        for statement in query::statements(&source)? {
+            frames.push(query::plan(&self.session, &source, 0..sql.len(), statement, &Overlay::default(), &BTreeMap::new()).await?);
+        }
+        Ok(frames)
+    }
+
     /// Writes the rows of a query to a Parquet file of the project.
     ///
     /// # Errors
     /// The query fails, or the file cannot be written.
     pub async fn write_parquet(&self, sql: &str, file: &str) -> Result<(), Box<dyn std::error::Error>> {
-        let source = Arc::new(Source { path: "query".into(), text: sql.to_owned() });
-        for statement in query::statements(&source)? {
-            let frame = query::plan(&self.session, &source, 0..sql.len(), statement, &Overlay::default(), &BTreeMap::new()).await?;
+        for frame in self.frames(sql).await? {
             let path = self.folder.path().join(file);
             frame.write_parquet(&path.to_string_lossy(), DataFrameWriteOptions::new().with_single_file_output(true), None).await?;
         }

@@ -8,6 +8,7 @@ use engine::job::prepare::Request;
 use pacha_tests::backend::Backend;
 use pacha_tests::fixture::{self, Fixture};
 use pacha_tests::slt;
+use schemas::source::SourceSchema;
 
 const BACKENDS: [Backend; 1] = [Backend::Embedded];
 
@@ -35,6 +36,14 @@ fn every_function_has_a_file() {
         .filter(|name| !folder.join(format!("{name}.slt")).is_file())
         .collect();
     assert!(without.is_empty(), "no tests/sql/function/<name>.slt for {}", without.join(", "));
+}
+
+#[test]
+fn every_source_schema_has_a_file() {
+    let folder = fixture::root().join("sql/source");
+    let without: Vec<&str> =
+        SourceSchema::shipped_names().into_iter().filter(|name| !folder.join(format!("{name}.slt")).is_file()).collect();
+    assert!(without.is_empty(), "no tests/sql/source/<name>.slt for {}", without.join(", "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
