@@ -76,7 +76,7 @@ impl Fixture {
     /// The query fails.
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
         let mut rows = Vec::new();
-        for frame in self.frames(sql).await? {
+        for frame in Box::pin(self.frames(sql)).await? {
             rows.extend(frame.collect().await?);
         }
         Ok(rows)
@@ -96,7 +96,7 @@ impl Fixture {
     /// # Errors
     /// The query fails, or the file cannot be written.
     pub async fn write_parquet(&self, sql: &str, file: &str) -> Result<(), Box<dyn std::error::Error>> {
-        for frame in self.frames(sql).await? {
+        for frame in Box::pin(self.frames(sql)).await? {
             let path = self.folder.path().join(file);
             frame.write_parquet(&path.to_string_lossy(), DataFrameWriteOptions::new().with_single_file_output(true), None).await?;
         }

@@ -1,5 +1,7 @@
 //! `byte_start` and `byte_len` of the envelope: a record can be cut out of its page with nothing but these two numbers.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 
 use arrow::array::{AsArray, RecordBatch};
