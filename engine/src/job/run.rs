@@ -18,7 +18,7 @@ use schemas::target::{Level, TargetSchema};
 use super::attempt::{self, Destination};
 use super::gate::{self, GateResult};
 use super::prepare::{Prepared, Request, prepare};
-use super::record::{RecordedProblem, RunCounts, RunRecord, RunState};
+use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
 use super::{carry, key, step};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
@@ -65,6 +65,7 @@ pub async fn run(
     let database = Database::open(session.warehouse.join(&job.database));
     let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
     let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
+    bury(&database).await;
     let work = Work { session, job, options, to: &destination };
     let outcome = tokio::select! {
         outcome = work.until_commit(&mut record) => outcome,
@@ -88,8 +89,11 @@ pub async fn run(
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
     if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
         let written = record.save(&database).await;
-        if error.is_none() {
-            written?;
+        match (&error, written) {
+            (None, written) => written?,
+            // There is no record to show: the error itself is all there is.
+            (Some(_), Err(_)) => record.next = format!("pacha run {}", job.name),
+            (Some(_), Ok(())) => {}
         }
     }
     Ok((record, error))
@@ -106,10 +110,22 @@ async fn clean_up(database: &Database, run_id: &str, error: &Error) {
             Ok(swept) if swept.files == 0 && error.kind != Kind::Stopped => return,
             Ok(_) => tokio::time::sleep(CLEANING_PAUSE).await,
             Err(_) => {
-                tracing::warn!(target: "pacha", "files of run {run_id} are left behind; no version names them, and the next run removes them");
+                tracing::warn!(target: "pacha", "what run {run_id} has written cannot be removed now; no version names it");
                 return;
             }
         }
+    }
+}
+
+/// Ends what runs whose process died have left. It is not this run's business to fail for them.
+async fn bury(database: &Database) {
+    match record::sweep(database).await {
+        Ok(swept) => {
+            for (dead, files) in swept {
+                tracing::info!(target: "pacha", "run {} had died: {} files of it removed", dead.id, files.files);
+            }
+        }
+        Err(error) => tracing::debug!("what dead runs have left cannot be removed now: {error}"),
     }
 }
 
@@ -180,6 +196,7 @@ impl Work<'_> {
         }
         record.become_state(RunState::Running);
         record.save(database).await?;
+        crash_point("before-data-files");
         let ran: BTreeSet<String> =
             prepared.units.iter().flat_map(|(unit, _)| &unit.collections).map(|run| run.collection.id.clone()).collect();
         let mut made = self.execute(&prepared).await?;
