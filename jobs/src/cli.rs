@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
+use engine::Error;
+use schemas::problem::Problem;
 
 /// Maps, checks and publishes harvested records with SQL.
 ///
@@ -216,6 +218,36 @@ pub(crate) enum SqlFormat {
     Json,
     Ndjson,
     Markdown,
+}
+
+impl Cli {
+    /// The command line as typed. Help and version are printed, and end the process.
+    ///
+    /// # Errors
+    /// It is not one, in the form of every other message.
+    pub(crate) fn read() -> Result<Self, Error> {
+        Self::try_parse().map_err(|error| {
+            if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                error.exit();
+            }
+            Error::configuration(mistyped(&error.render().to_string()))
+        })
+    }
+}
+
+/// The parser's text: what is wrong, then perhaps `tip:` and `Usage:`, in paragraphs.
+fn mistyped(text: &str) -> Problem {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let (what, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    let what: Vec<&str> = what.lines().map(str::trim).collect();
+    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let usage = rest.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let hint = match (tip, usage) {
+        (Some(tip), _) => format!("{tip}; pacha --help lists everything"),
+        (None, Some(usage)) => format!("write {usage}"),
+        (None, None) => "pacha --help lists everything".to_owned(),
+    };
+    Problem::error("PC011", what.join(" ")).hint(hint)
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

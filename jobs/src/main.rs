@@ -10,8 +10,6 @@ mod signal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::Cli;
 use crate::printer::Printer;
 
@@ -19,7 +17,13 @@ use crate::printer::Printer;
 const STACK: usize = 32 << 20;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => {
+            Printer::new(clap::ColorChoice::Auto).error(&error);
+            return ExitCode::from(error.exit_code());
+        }
+    };
     let printer = Printer::new(cli.global.color);
     init_tracing();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();

@@ -1,6 +1,6 @@
 //! Pins the pages of a collection: lists its locations once, in order, before anything is planned.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -79,6 +79,17 @@ pub async fn list(session: &Session, written: &str) -> Result<Vec<(Location, Obj
         Err(object_store::Error::NotFound { .. }) => Vec::new(),
         Err(error) => return Err(place.failed("list", &error)),
     };
+    if let Some(root) = place.local_path() {
+        let links = tokio::task::spawn_blocking(move || broken_links(&root)).await.unwrap_or_default();
+        let wanted =
+            |link: &&PathBuf| pattern.as_ref().is_none_or(|pattern| pattern.matches(link.to_string_lossy().trim_start_matches('/')));
+        if let Some(link) = links.iter().find(wanted) {
+            let to = std::fs::read_link(link).unwrap_or_default();
+            let problem =
+                Problem::error("PS502", format!("cannot read {}: it is a link to {}, and nothing is there", link.display(), to.display()));
+            return Err(Error::failed(problem.hint("put the page there, or remove the link; without it records would be missing unseen")));
+        }
+    }
     found.retain(|meta| {
         let below = meta.location.prefix_match(&place.prefix).map(|parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>());
         let hidden = below.iter().flatten().any(|part| part.starts_with(['.', '_']));
@@ -86,6 +97,23 @@ pub async fn list(session: &Session, written: &str) -> Result<Vec<(Location, Obj
     });
     found.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(found.into_iter().map(|meta| (place.clone(), meta)).collect())
+}
+
+/// Links below a directory that lead nowhere. The store passes them over, and a page would be lost in silence.
+fn broken_links(path: &Path) -> Vec<PathBuf> {
+    if path.is_symlink() && !path.exists() {
+        return vec![path.to_owned()];
+    }
+    let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with(['.', '_'])) {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(broken_links(&entry.path())),
+            Ok(kind) if kind.is_symlink() && !entry.path().exists() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
 }
 
 fn pattern(written: &str, fixed: &str, place: &Location) -> Result<Option<glob::Pattern>> {
@@ -97,7 +125,7 @@ fn pattern(written: &str, fixed: &str, place: &Location) -> Result<Option<glob::
     let pattern = glob::Pattern::new(&format!("{prefix}{}", &written[fixed.len()..]));
     let wrong = |error: glob::PatternError| {
         Error::from(
-            Problem::error("PX106", format!("\"{written}\" is not a pattern: {error}")).hint("use * for any name, ** for any directories"),
+            Problem::error("PC112", format!("\"{written}\" is not a pattern: {error}")).hint("use * for any name, ** for any directories"),
         )
     };
     pattern.map(Some).map_err(wrong)

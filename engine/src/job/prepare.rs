@@ -148,7 +148,7 @@ async fn collections(
     for (collection, pinned) in chosen.into_iter().zip(pinned) {
         if pinned.pages.is_empty() {
             let problem =
-                Problem::warning("PX105", format!("collection {} has no pages: nothing at {}", collection.id, written(&collection)));
+                Problem::warning("PX103", format!("collection {} has no pages: nothing at {}", collection.id, written(&collection)));
             prepared.warnings.push(problem.hint("harvest it, or correct pages in its file; its records in the last version are removed"));
         }
         let mapping = job.mapping_of(&collection).unwrap_or_default().to_owned();

@@ -50,7 +50,7 @@ pub async fn preview(
     let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
     let pinned = input::pin(session, Arc::clone(collection)).await?;
     if pinned.pages.is_empty() {
-        let problem = Problem::error("PX105", format!("collection {} has no pages", collection.id));
+        let problem = Problem::error("PX103", format!("collection {} has no pages", collection.id));
         return Err(Error::configuration(problem.hint("harvest it, or correct pages in its file")));
     }
     let levels = Arc::new(levels(&session.project, target, &collection.source, mapping, &collection.id)?);

@@ -15,6 +15,7 @@ use crate::mapping::compose::{VERNACULAR, reads};
 use crate::project::{Collection, Project};
 use crate::scan::PinnedCollection;
 use crate::sink::Reread;
+use crate::sql::mistake;
 
 /// A unit takes no more bytes than this, unless one collection alone has more.
 const UNIT_BYTES: u64 = 8 << 30;
@@ -118,7 +119,14 @@ pub fn levels(
         if chain.iter().any(|level| level.name == next) {
             let names: Vec<&str> = chain.iter().map(|level| level.name.as_str()).collect();
             let problem = Problem::error("PM234", format!("mapping {next} inherits from itself: {} → {next}", names.join(" → ")));
-            return Err(problem.hint("let one of them read a base view or vernacular"));
+            let problem = problem.hint("let one of them read a base view or vernacular");
+            return Err(match chain.last() {
+                Some(level) => {
+                    let span = mistake::find_word(&level.source, &next).unwrap_or(0..1);
+                    problem.at(&level.source, span)
+                }
+                None => problem,
+            });
         }
         let text = match project.mappings.get(&next) {
             Some(file) => Arc::clone(&file.source),

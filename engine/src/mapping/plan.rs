@@ -158,6 +158,7 @@ impl Planner<'_> {
         let known = Known {
             functions: state.scalar_functions().keys().chain(state.aggregate_functions().keys()).cloned().collect(),
             tables: self.composed.prepared.iter().map(|level| level.level.name.clone()).collect(),
+            members: self.context.table_provider(HARVEST).await.map(|table| mistake::members(table.schema().fields())).unwrap_or_default(),
         };
         let mut problems = Problems::default();
         for (index, level) in self.composed.prepared.iter().enumerate() {
@@ -244,7 +245,7 @@ impl Planner<'_> {
     /// The target's rules as expressions over the finished record.
     fn rules(&self, schema: &DFSchema, problems: &mut Problems) -> Vec<Expr> {
         let state = self.context.state();
-        let known = Known { functions: state.scalar_functions().keys().cloned().collect(), tables: Vec::new() };
+        let known = Known { functions: state.scalar_functions().keys().cloned().collect(), ..Known::default() };
         let mut expressions = Vec::new();
         for rule in &self.request.target.rules {
             match state.create_logical_expr(&rule.sql.value, schema) {

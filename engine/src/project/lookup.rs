@@ -20,12 +20,14 @@ pub(super) fn check(source: &Arc<Source>, problems: &mut Problems) {
         let at = error.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(0));
         let message = match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("this row has {len} values, the header has {expected_len}")
+                format!("values of this row: {len}, of the header: {expected_len}")
             }
             _ => format!("no CSV row: {error}"),
         };
         problems.push(
-            Problem::error(code::LOOKUP, message).at(source, line(source, at)).hint("put a value that holds a comma in double quotes"),
+            Problem::error(code::LOOKUP, message)
+                .at(source, line(source, at))
+                .hint("put a value that holds a comma in double quotes, and close every quote"),
         );
     }
 }
@@ -50,8 +52,8 @@ mod tests {
         check(&source, &mut problems);
         let text = problems.to_string();
         assert_eq!(problems.0.len(), 2, "{text}");
-        assert!(text.contains("PC113 lookups/types.csv:3:1: this row has 1 values, the header has 2"), "{text}");
-        assert!(text.contains("lookups/types.csv:5:1: this row has 3 values"), "{text}");
+        assert!(text.contains("PC113 lookups/types.csv:3:1: values of this row: 1, of the header: 2"), "{text}");
+        assert!(text.contains("lookups/types.csv:5:1: values of this row: 3"), "{text}");
     }
 
     #[test]

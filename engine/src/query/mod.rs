@@ -53,8 +53,8 @@ pub async fn plan(
     table_function::replace(session, &context, &mut statement, overlay).await.map_err(|error| at(error, source, &within))?;
     let known = tables::register(session, &context, &statement, overlay).await.map_err(|error| at(error, source, &within))?;
     let state = context.state();
-    let known =
-        Known { functions: state.scalar_functions().keys().chain(state.aggregate_functions().keys()).cloned().collect(), tables: known };
+    let functions = state.scalar_functions().keys().chain(state.aggregate_functions().keys()).cloned().collect();
+    let known = Known { functions, tables: known, members: tables::members(&context).await };
     let wrong = |error: datafusion::error::DataFusionError| Error::configuration(mistake::planning(&error, source, &within, &known));
     if let Some(replaced) = replaced(&statement) {
         state.statement_to_plan(Statement::Statement(Box::new(replaced))).await.map_err(wrong)?;

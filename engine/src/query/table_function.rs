@@ -102,7 +102,7 @@ async fn open(session: &Session, call: &Call, overlay: &Overlay) -> Result<Arc<d
         ("pages", Some(path), source) => pages(session, path, source).await,
         _ => {
             let usage = FUNCTIONS.iter().find(|(name, ..)| *name == call.name).map_or("", |(_, usage, _)| usage);
-            Err(Problem::error("PM212", format!("{}() is called with other arguments than it takes", call.name))
+            Err(Problem::error("PM214", format!("{}() is called with other arguments than it takes", call.name))
                 .hint(format!("write {usage}"))
                 .into())
         }
@@ -112,7 +112,7 @@ async fn open(session: &Session, call: &Call, overlay: &Overlay) -> Result<Arc<d
 fn table_name(written: &str) -> Result<TableName> {
     match written.split_once('.') {
         Some((database, table)) => Ok(TableName::new(database, table)),
-        None => Err(Problem::error("PM212", format!("\"{written}\" is not database.table"))
+        None => Err(Problem::error("PM214", format!("\"{written}\" is not database.table"))
             .hint("write table_version('calisphere.mapped', 41)")
             .into()),
     }
@@ -122,7 +122,7 @@ async fn table_version(session: &Session, table: &str, version: &str) -> Result<
     let name = table_name(table)?;
     let wrong = || {
         Error::from(
-            Problem::error("PM212", format!("\"{version}\" is not a version number"))
+            Problem::error("PM214", format!("\"{version}\" is not a version number"))
                 .hint(format!("pacha commits {} lists them", name.database)),
         )
     };
@@ -202,7 +202,7 @@ async fn runs(session: &Session, job: Option<&str>) -> Result<Arc<dyn TableProvi
 async fn pages(session: &Session, path: &str, source: Option<&str>) -> Result<Arc<dyn TableProvider>> {
     let found = input::list(session, path).await?;
     let Some((place, first)) = found.first() else {
-        return Err(Problem::error("PX105", format!("there are no pages at {path}")).hint("name a file, a directory or a pattern").into());
+        return Err(Problem::error("PX103", format!("there are no pages at {path}")).hint("name a file, a directory or a pattern").into());
     };
     let store = place.store_url();
     let name = match source {

@@ -79,6 +79,20 @@ pub async fn register(session: &Session, context: &SessionContext, statement: &a
     Ok(known)
 }
 
+/// Members of the structs of every table that was registered, for suggestions.
+pub async fn members(context: &SessionContext) -> Vec<String> {
+    let mut found = Vec::new();
+    let Some(catalog) = context.catalog("datafusion") else { return found };
+    for schema in catalog.schema_names().into_iter().filter_map(|name| catalog.schema(&name)) {
+        for table in schema.table_names() {
+            if let Ok(Some(table)) = schema.table(&table).await {
+                found.extend(mistake::members(table.schema().fields()));
+            }
+        }
+    }
+    found
+}
+
 /// Registers a provider as `schema.table`.
 ///
 /// # Errors
@@ -216,7 +230,7 @@ async fn register_file(session: &Session, context: &SessionContext, name: &str, 
         }
         "parquet" => context.register_parquet(table, &url, ParquetReadOptions::default()).await,
         _ => {
-            let problem = Problem::error("PM211", format!("{written}: a file is read by its ending, and this has none that is known"));
+            let problem = Problem::error("PM213", format!("{written}: a file is read by its ending, and this has none that is known"));
             return Err(problem
                 .hint("known: .parquet, .csv, .tsv, .json, .jsonl, .ndjson, each also with .gz; pages are read with pages('…')")
                 .into());
@@ -227,7 +241,11 @@ async fn register_file(session: &Session, context: &SessionContext, name: &str, 
 
 fn unreadable(written: &str, error: &datafusion::error::DataFusionError) -> Error {
     let inner = mistake::running(error);
-    let reason = inner.problems.0.first().map_or_else(String::new, |problem| problem.message.clone());
+    let reason = inner.problems.0.first().map_or("nothing was said of why", |problem| problem.message.as_str());
+    if reason.contains("No files found") {
+        let problem = Problem::error("PS502", format!("there is no file {written}"));
+        return problem.hint("check the path; it starts at the folder in which pacha runs, that of an input at the project's").into();
+    }
     Problem::error("PS505", format!("cannot read {written}: {reason}"))
         .hint("check the path, and that the file is of the kind its ending says")
         .into()

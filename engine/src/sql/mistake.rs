@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
+use arrow::datatypes::{DataType, Fields};
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use regex::Regex;
@@ -22,6 +23,8 @@ pub struct Known {
     pub functions: Vec<String>,
     /// Tables that exist.
     pub tables: Vec<String>,
+    /// Members of the structs in reach, at any depth.
+    pub members: Vec<String>,
 }
 
 /// Our error, if it is one that travelled through DataFusion.
@@ -74,9 +77,12 @@ pub fn running(error: &DataFusionError) -> Error {
             Problem::error("PS500", format!("cannot read: {inner}")).hint("check that the file is still there and can be read")
         }
         _ if text.contains("Cast error") || text.contains("Cannot cast") || text.contains("cast") && text.contains("value") => {
-            Problem::error("PM220", format!("a value cannot be converted: {}", first_line(&text)))
+            Problem::error("PM220", unconverted(first_line(&text)))
                 .hint("use TRY_CAST, which gives NULL instead; find the value with a WHERE on the same expression")
         }
+        _ if text.contains("Divide by zero") => Problem::error("PM221", "a division by zero")
+            .hint("divide by nullif(x, 0), which gives NULL instead; find the record with a WHERE x = 0"),
+        _ if STORE.is_match(&text) => Problem::error("PS500", store_text(&text)).hint("check that the place is there and may be used"),
         _ => Problem::error("PR099", first_line(&text).to_owned())
             .hint("run again with RUST_LOG=debug and report this if the message does not help"),
     };
@@ -130,6 +136,11 @@ static SIGNATURE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static DUPLICATE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"unique expression names but the expression "([^"]+)" at position"#).expect("a valid pattern"));
+static UNGROUPED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"(?:column "|references: )(.+?)"? must appear in the GROUP BY clause"#).expect("a valid pattern"));
+static CAST: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"Cannot cast (?:string|value) ('.*') to value of (\w+)").expect("a valid pattern"));
+static STORE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^.*Generic \w+ error: ").expect("a valid pattern"));
 static PARAMETER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$([A-Za-z_0-9]+)").expect("a valid pattern"));
 
 fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: &Known) -> Problem {
@@ -145,11 +156,16 @@ fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: 
         let short = name.trim_start_matches("datafusion.").trim_start_matches("public.");
         let problem =
             Problem::error("PM204", format!("no table {short}")).hint(suggest::hint(short, known.tables.iter().map(String::as_str)));
-        return placed(problem, short.rsplit('.').next().unwrap_or(short));
+        let written = if find_word_within(source, within, short).is_some() { short } else { short.rsplit('.').next().unwrap_or(short) };
+        return placed(problem, written);
     }
     if let Some(name) = capture(&MEMBER, text) {
         let problem = Problem::error("PM201", format!("no member \"{name}\" in this struct"));
-        return placed(problem.hint("SELECT arrow_typeof(…) shows what it has"), name);
+        let hint = match suggest::closest(name, known.members.iter().map(String::as_str)) {
+            Some(close) => format!("did you mean {close}? SELECT arrow_typeof(…) shows what it has"),
+            None => "SELECT arrow_typeof(…) shows what it has".to_owned(),
+        };
+        return placed(problem.hint(hint), name);
     }
     if text.contains("placeholder") || text.contains("Placeholder") {
         let name = capture(&PARAMETER, text).unwrap_or("…");
@@ -161,6 +177,11 @@ fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: 
             Problem::error("PM206", format!("column \"{name}\" is given twice")).hint("remove one, or put it into * REPLACE (…)"),
             name,
         );
+    }
+    if let Some(name) = capture(&UNGROUPED, text) {
+        let column = name.rsplit('.').next().unwrap_or(name);
+        let problem = Problem::error("PM215", format!("{column} is neither grouped nor inside an aggregate function"));
+        return placed(problem.hint(format!("add it to GROUP BY, or take one of its values: first_value({column})")), column);
     }
     let wrong_types = ["matches the given name and argument types", "failed to match", "coerce", "Coercion", "expects", "Expected"];
     if wrong_types.iter().any(|part| text.contains(part)) {
@@ -179,6 +200,42 @@ fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: 
         };
     }
     Problem::error("PM299", first_line(text).to_owned()).hint("simplify the expression until it works, then build it up again")
+}
+
+/// A failed CAST, with the value.
+fn unconverted(text: &str) -> String {
+    match CAST.captures(text) {
+        Some(found) => format!("the value {} cannot be converted to {}", &found[1], &found[2]),
+        None => format!("a value cannot be converted: {}", text.trim_start_matches("Cast error: ")),
+    }
+}
+
+/// What a store said, without the name of its client.
+fn store_text(text: &str) -> String {
+    let said = STORE.replace(first_line(text), "").into_owned();
+    let mut letters = said.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Names of all members of the structs of a schema, at any depth.
+pub fn members(fields: &Fields) -> Vec<String> {
+    fn visit(data_type: &DataType, found: &mut Vec<String>) {
+        match data_type {
+            DataType::Struct(fields) => {
+                for field in fields {
+                    found.push(field.name().clone());
+                    visit(field.data_type(), found);
+                }
+            }
+            DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => visit(item.data_type(), found),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for field in fields.iter().filter(|field| !field.name().starts_with('_')) {
+        visit(field.data_type(), &mut found);
+    }
+    found
 }
 
 fn capture<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {

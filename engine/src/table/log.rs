@@ -132,7 +132,7 @@ impl Database {
     pub async fn read(&self, version: Version) -> Result<Option<Commit>> {
         let file = self.commit_file(version);
         let Some(bytes) = file.read().await? else { return Ok(None) };
-        let commit: Commit = parse(&bytes).map_err(|why| self.unreadable(version, &file, &why))?;
+        let commit: Commit = parse(&bytes).map_err(|why| Error::failed(self.unreadable(version, &file, &why)))?;
         if commit.version != version {
             let why = format!("it says that it is version {}", commit.version);
             return Err(Error::failed(self.unreadable(version, &file, &Unreadable::Damaged(why))));

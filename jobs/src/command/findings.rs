@@ -119,7 +119,7 @@ fn text(groups: &[Value], database: &str) -> String {
             let _ = writeln!(out, "  {id} ({}{seq}): {}{value}{at}", shown(&example["page"]), show::cut(&shown(&example["message"]), 200));
         }
     }
-    if groups.iter().any(|group| group["severity"] == "error") {
+    if groups.iter().any(|group| group["severity"] == "error" && group["records"].as_u64() > Some(0)) {
         let _ = writeln!(out, "\nwithheld records: pacha sql \"SELECT * FROM {database}.quarantine\"");
     }
     out

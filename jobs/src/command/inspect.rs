@@ -53,7 +53,7 @@ fn relation(session: &Session, wanted: &Wanted) -> Result<String> {
     let path = Path::new(&wanted.what);
     let remote = wanted.what.contains("://");
     if !remote && !path.exists() && !wanted.what.contains('*') {
-        let problem = Problem::error("PX105", format!("\"{}\" is neither a path nor a collection", wanted.what));
+        let problem = Problem::error("PX103", format!("\"{}\" is neither a path nor a collection", wanted.what));
         let known: Vec<&str> = session.project.collections.keys().map(String::as_str).collect();
         return Err(problem.hint(schemas::suggest::hint(&wanted.what, known.iter().copied())).into());
     }

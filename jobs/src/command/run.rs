@@ -20,7 +20,7 @@ pub(crate) async fn run(global: &Global, name: &str, options: &RunOptions, form:
     let ran = error.as_ref().is_none_or(|error| error.kind != engine::error::Kind::Configuration);
     match form {
         Form::Json => printer.json(&record),
-        Form::Text if ran => printer.data(&summary(&record)),
+        Form::Text if ran => printer.data(&summary(&record, error.as_ref())),
         Form::Text => {}
     }
     Ok(match error {
@@ -32,10 +32,13 @@ pub(crate) async fn run(global: &Global, name: &str, options: &RunOptions, form:
     })
 }
 
-fn summary(record: &RunRecord) -> String {
+/// The run; what its error says follows in full, and is not said twice.
+fn summary(record: &RunRecord, error: Option<&engine::Error>) -> String {
     if record.state == RunState::Succeeded && record.unchanged {
         let version = record.version.map_or(String::new(), |version| format!(", version {version}"));
         return format!("{}: nothing has changed since the last run{version}; nothing was read. --force runs it all the same", record.job);
     }
-    show::text(record)
+    let said = error.map_or(0, |error| error.problems.0.len());
+    let problems = record.problems[..record.problems.len().saturating_sub(said)].to_vec();
+    show::text(&RunRecord { problems, ..record.clone() })
 }

@@ -106,6 +106,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 async fn parquet(frame: DataFrame, path: &Path, printer: &Printer) -> Result<()> {
     let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
     let absolute = std::path::absolute(path).map_err(|error| unwritable(path, &error))?;
+    let folder = absolute.parent().unwrap_or(&absolute);
+    std::fs::read_dir(folder).map_err(|error| unwritable(path, &error))?;
     let options = DataFrameWriteOptions::new().with_single_file_output(true);
     let written = frame.write_parquet(&absolute.to_string_lossy(), options, None).await.map_err(failed)?;
     let rows = written

@@ -1,0 +1,2 @@
+FROM oai_dc
+SELECT *, first_of(title),

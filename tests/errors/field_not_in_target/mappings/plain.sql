@@ -1,0 +1,6 @@
+FROM oai_dc
+SELECT * REPLACE (
+    split(subject, ';') AS subject,
+  ),
+  first_of(pick(identifier, '^https?://')) AS is_shown_at,
+  title AS titel,

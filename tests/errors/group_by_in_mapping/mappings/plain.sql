@@ -1,0 +1,3 @@
+FROM vernacular
+SELECT title, count(*) AS n
+GROUP BY title

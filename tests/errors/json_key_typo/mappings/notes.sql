@@ -1,0 +1,2 @@
+FROM vernacular
+SELECT doc.head.nmae AS title

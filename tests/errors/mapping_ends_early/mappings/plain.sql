@@ -1,0 +1,2 @@
+FROM oai_dc
+SELECT * REPLACE (split(subject, ';') AS subject

@@ -1,0 +1,1 @@
+INSERT INTO oai_dc SELECT 1

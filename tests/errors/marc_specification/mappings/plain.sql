@@ -1,0 +1,2 @@
+FROM vernacular
+SELECT marc(m, '24') AS title,

@@ -1,0 +1,2 @@
+FROM vernacular
+SELECT title, type,

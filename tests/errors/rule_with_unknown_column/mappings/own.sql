@@ -1,0 +1,1 @@
+FROM vernacular SELECT title

@@ -1,0 +1,5 @@
+FROM vernacular
+SELECT * REPLACE (
+    xpath(raw, '//dc:title[') AS subject,
+  ),
+  first_of(pick(identifier, '^https?://')) AS is_shown_at,
