@@ -113,8 +113,17 @@ impl TableProvider for HarvestTable {
             .with_file_groups(self.groups(state.config().target_partitions()))
             .with_projection_indices(Some(indices))?
             .build();
-        Ok(DataSourceExec::from_data_source(conf))
+        Ok(coalesced(DataSourceExec::from_data_source(conf), state.config().batch_size()))
     }
+}
+
+/// A page has a hundred records or so; what comes after works best on thousands at a time.
+#[expect(
+    deprecated,
+    reason = "operators of DataFusion coalesce on their own now, but a projection does not, and this node travels to a cluster"
+)]
+fn coalesced(scan: Arc<dyn ExecutionPlan>, rows: usize) -> Arc<dyn ExecutionPlan> {
+    Arc::new(datafusion::physical_plan::coalesce_batches::CoalesceBatchesExec::new(scan, rows))
 }
 
 fn scan_schema(scan: &HarvestSource) -> &SchemaRef {
