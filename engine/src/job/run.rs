@@ -27,7 +27,6 @@ use crate::query::tables::Overlay;
 use crate::session::Session;
 use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
 use crate::sql::mistake;
-use crate::storage::durable;
 use crate::table::{
     CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, TableVersion, crash_point,
 };
@@ -130,8 +129,6 @@ async fn bury(database: &Database) {
 }
 
 async fn publish(database: &Database, base: &Snapshot, proposal: Proposal, record: &mut RunRecord) -> Result<()> {
-    let files = proposal.tables.iter().flat_map(|(name, change)| change.add.iter().map(|file| database.data(name).join(&file.path)));
-    durable::persist(database.location(), &files.collect::<Vec<_>>()).await?;
     let version = database.commit(base, proposal).await?;
     record.version = Some(version);
     Ok(())
