@@ -80,7 +80,7 @@ impl From<Problem> for Error {
     }
 }
 
-/// Inside DataFusion's traits our error travels as an external one; see [`crate::error::from_datafusion`].
+/// Inside DataFusion's traits our error travels as an external one; see [`crate::sql::mistake`].
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))

@@ -1,6 +1,6 @@
 //! How jobs are planned, run, checked and committed.
 //!
-//! [`project`] is what an operator writes. Then read in the order in which a record travels: [`format`] turns the bytes of
+//! [`project`] is what an operator writes. Then read in the order in which a record travels: [`mod@format`] turns the bytes of
 //! a page into batches, [`scan`] is the table over a collection's pages, [`function`] holds what a mapping may call,
 //! [`mapping`] plans it, [`sink`] writes what came out, [`table`] is the commit log, [`job`] is one run from start to report.
 

@@ -1,9 +1,9 @@
 //! One run of a job, from pinned inputs to the commit.
 //!
 //! In the order in which a run passes them: [`input`] pins the pages, [`shape`] knows the form of JSON documents, [`key`]
-//! says what is unchanged, [`unit`] groups what is left, [`prepare`] plans it all before a record is read, [`attempt`]
+//! says what is unchanged, [`mod@unit`] groups what is left, [`mod@prepare`] plans it all before a record is read, [`attempt`]
 //! executes a unit, [`carry`] keeps the rows of collections that did not run, [`step`] runs SQL over the result,
-//! [`gate`] decides whether it may be published, [`run`] is the whole, and [`record`] what is remembered of it.
+//! [`gate`] decides whether it may be published, [`mod@run`] is the whole, and [`record`] what is remembered of it.
 
 pub mod attempt;
 pub mod carry;
