@@ -201,6 +201,11 @@ fn read_field(table: &mut Table<'_, '_>, name: Placed<String>) -> TargetField {
     } else {
         vec![Finish::Trim, Finish::Nfc, Finish::Dedupe]
     };
+    let unique = read_level(table, "unique");
+    if unique.is_some() && data_type != DataType::Utf8 {
+        let problem = Problem::error(document::CODE, format!("{} cannot be unique: it is {}", name.value, type_name(&data_type)));
+        table.report(problem.hint("unique is for fields of one text; take it out"), name.span.clone());
+    }
     TargetField {
         name: name.value,
         data_type,
@@ -210,7 +215,7 @@ fn read_field(table: &mut Table<'_, '_>, name: Placed<String>) -> TargetField {
         checks,
         pattern: pattern.map(|pattern| pattern.value),
         on_fail: read_level(table, "on_fail").unwrap_or(Level::Error),
-        unique: read_level(table, "unique"),
+        unique,
         finish,
         doc: table.string("doc").map_or_else(String::new, |doc| doc.value),
         span: name.span,
