@@ -9,27 +9,22 @@ use std::future::Future;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, lit};
 use futures::{StreamExt, TryStreamExt};
 use schemas::problem::{Problem, Problems};
-use schemas::target::{Level, TargetSchema};
+use schemas::target::Level;
 
 use super::attempt::{self, Destination};
 use super::gate::{self, GateResult};
 use super::prepare::{Prepared, Request, prepare};
 use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
-use super::{carry, key, step};
+use super::{carry, key, step, unique};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::project::Job;
 use crate::query::tables::Overlay;
 use crate::session::Session;
 use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
-use crate::sql::mistake;
-use crate::table::{
-    CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, TableVersion, crash_point,
-};
+use crate::table::{CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, crash_point};
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
@@ -365,7 +360,8 @@ impl Work<'_> {
         let Some(target) = self.job.target.as_ref().filter(|_| !ran.is_empty()) else { return Ok(()) };
         for field in target.fields.iter().filter(|field| field.unique.is_some()) {
             let level = field.unique.unwrap_or(Level::Warn);
-            let files = self.shared_values(proposal, before, target, &field.name, level, ran).await?;
+            let after = Arc::new(preview(before, proposal));
+            let files = unique::findings(self.session, self.options.backend, self.to, &after, field, level, ran).await?;
             for file in &files.files {
                 if let Some(change) = proposal.tables.get_mut("findings") {
                     change.add.push(data_file(file));
@@ -384,59 +380,6 @@ impl Work<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn shared_values(
-        &self,
-        proposal: &Proposal,
-        before: &Arc<Snapshot>,
-        target: &TargetSchema,
-        field: &str,
-        level: Level,
-        ran: &BTreeSet<String>,
-    ) -> Result<Manifest> {
-        use datafusion::functions_aggregate::expr_fn::count;
-        let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
-        let after = Arc::new(preview(before, proposal));
-        let Some(mapped) = TableVersion::new(&self.to.database, &after, "mapped")? else { return Ok(Manifest::default()) };
-        let named = |name: &str| Expr::Column(Column::from_name(name));
-        let text = target.field(field).is_some_and(|field| field.data_type == DataType::Utf8);
-        if !text {
-            return Ok(Manifest::default());
-        }
-        let mapped: Arc<dyn datafusion::catalog::TableProvider> = Arc::new(mapped);
-        let all = || self.session.context.read_table(Arc::clone(&mapped)).map_err(failed);
-        let shared = all()?
-            .filter(named(field).is_not_null())
-            .and_then(|rows| rows.aggregate(vec![named(field).alias("_shared")], vec![count(lit(1)).alias("_times")]))
-            .and_then(|groups| groups.filter(named("_times").gt(lit(1_i64))))
-            .map_err(failed)?;
-        let ids: Vec<Expr> = ran.iter().map(|id| lit(id.as_str())).collect();
-        let message = datafusion::functions::string::expr_fn::concat(vec![
-            lit("the value is shared by "),
-            datafusion::logical_expr::cast(named("_times"), DataType::Utf8),
-            lit(" records"),
-        ]);
-        let null = || lit(datafusion::common::ScalarValue::Utf8(None));
-        let rows = all()?
-            .join(shared, datafusion::common::JoinType::Inner, &[field], &["_shared"], None)
-            .and_then(|rows| rows.filter(named("collection_id").in_list(ids, false)))
-            .and_then(|rows| {
-                rows.select(vec![
-                    named("collection_id"),
-                    named("record_id"),
-                    named("page"),
-                    named("page_seq"),
-                    lit(level.as_str()).alias("severity"),
-                    lit("PV321").alias("code"),
-                    lit(field).alias("field"),
-                    named(field).alias("value"),
-                    message.alias("message"),
-                    null().alias("mapping"),
-                ])
-            })
-            .map_err(failed)?;
-        step::execute(self.session, self.options.backend, self.to, "findings", rows).await
     }
 
     /// The SQL steps, in order; each sees the ones before it.
