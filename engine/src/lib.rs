@@ -4,6 +4,7 @@
 //! a page into batches, [`scan`] is the table over a collection's pages, [`function`] holds what a mapping may call,
 //! [`mapping`] plans it, [`sink`] writes what came out, [`table`] is the commit log, [`job`] is one run from start to report.
 
+pub mod aws;
 pub mod backend;
 pub mod catalog;
 pub mod error;

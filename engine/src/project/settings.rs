@@ -9,6 +9,7 @@ use std::sync::Arc;
 use schemas::document::{self, Placed, Table};
 use schemas::problem::{Place, Problem, Problems, Source};
 
+use super::cloud::{AwsSettings, GlueSettings, S3Settings};
 use super::code;
 
 /// Where tables are registered by name.
@@ -30,6 +31,12 @@ pub struct Settings {
     pub limits: Limits,
     /// When a result is held back.
     pub gates: Gates,
+    /// Identity at AWS.
+    pub aws: AwsSettings,
+    /// Buckets.
+    pub s3: S3Settings,
+    /// The Glue catalog.
+    pub glue: GlueSettings,
 }
 
 /// The files that a run writes.
@@ -169,6 +176,9 @@ impl Head {
         top.table("output", |table| self.settings.output.apply(table));
         top.table("limits", |table| self.settings.limits.apply(table));
         top.table("gates", |table| self.settings.gates.apply(table));
+        top.table("aws", |table| self.settings.aws.apply(table));
+        top.table("s3", |table| self.settings.s3.apply(table));
+        top.table("glue", |table| self.settings.glue.apply(table));
     }
 
     /// Takes one `--set KEY=VALUE`. The value may be TOML, or bare text: `--set catalog=glue` needs no quotes.

@@ -1,0 +1,134 @@
+//! `[aws]`, `[s3]` and `[glue]` of `pacha.toml`: what the environment does not say already.
+//!
+//! Nothing here is needed on a machine that the AWS command line works on. Credentials are not keys of this file: they come
+//! from the default chain, so that none is ever in a project.
+
+use schemas::document::Table;
+use schemas::problem::Problem;
+
+use super::code;
+
+/// Who we are at AWS, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// Profile of `~/.aws/config`; else `AWS_PROFILE`, else `default`.
+    pub profile: Option<String>,
+    /// Region; else `AWS_REGION`, else the profile's, else that of the machine.
+    pub region: Option<String>,
+}
+
+/// How buckets are read and written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Settings {
+    /// URL of an S3-compatible server; else `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, else Amazon's.
+    pub endpoint: Option<String>,
+    /// Bucket in the path instead of the host name. Unless said, only with an endpoint.
+    pub path_style: Option<bool>,
+    /// Whoever reads pays, for buckets that ask for it.
+    pub request_payer: bool,
+    /// KMS key with which what we write is encrypted.
+    pub kms_key: Option<String>,
+    /// Requests that are not signed, for public buckets.
+    pub anonymous: bool,
+    /// Requests under way at a time.
+    pub requests: usize,
+}
+
+/// How tables are registered in the Glue catalog.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GlueSettings {
+    /// URL of a Glue-compatible server; else `AWS_ENDPOINT_URL_GLUE`, `AWS_ENDPOINT_URL`, else Amazon's.
+    pub endpoint: Option<String>,
+    /// Account whose catalog it is, if another's.
+    pub catalog_id: Option<String>,
+    /// Name of the database in Glue is this and the database's.
+    pub prefix: String,
+    /// Tables that are registered; all if empty.
+    pub tables: Vec<String>,
+    /// Whether tables by collection are partitioned by it.
+    pub partitions: Partitions,
+}
+
+/// How a table by collection appears in Glue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Partitions {
+    /// As one location. A new version is one call, so every reader sees the old or the new one.
+    #[default]
+    None,
+    /// As partitions by `collection_id` that are registered each; any engine prunes by them.
+    Registered,
+    /// As partitions by `collection_id` that Athena computes from the location; a new version is one call.
+    Projected,
+}
+
+impl Default for S3Settings {
+    fn default() -> Self {
+        Self { endpoint: None, path_style: None, request_payer: false, kms_key: None, anonymous: false, requests: 64 }
+    }
+}
+
+impl AwsSettings {
+    pub(super) fn apply(&mut self, table: &mut Table<'_, '_>) {
+        read_text(table, "profile", &mut self.profile);
+        read_text(table, "region", &mut self.region);
+    }
+}
+
+impl S3Settings {
+    pub(super) fn apply(&mut self, table: &mut Table<'_, '_>) {
+        read_endpoint(table, &mut self.endpoint);
+        self.path_style = table.boolean("path_style").or(self.path_style);
+        self.request_payer = table.boolean("request_payer").unwrap_or(self.request_payer);
+        read_text(table, "kms_key", &mut self.kms_key);
+        self.anonymous = table.boolean("anonymous").unwrap_or(self.anonymous);
+        if let Some(requests) = table.integer("requests") {
+            match usize::try_from(requests.value) {
+                Ok(value @ 1..=1024) => self.requests = value,
+                _ => {
+                    let problem = Problem::error(code::RANGE, "requests is from 1 to 1024").hint("write requests = 64");
+                    table.report(problem, requests.span);
+                }
+            }
+        }
+    }
+}
+
+impl GlueSettings {
+    pub(super) fn apply(&mut self, table: &mut Table<'_, '_>) {
+        read_endpoint(table, &mut self.endpoint);
+        read_text(table, "catalog_id", &mut self.catalog_id);
+        if let Some(prefix) = table.string("prefix") {
+            self.prefix = prefix.value;
+        }
+        if table.has("tables") {
+            self.tables = table.strings("tables").into_iter().map(|name| name.value).collect();
+        }
+        if table.has("partitions") {
+            self.partitions = match table.word("partitions", &["none", "registered", "projected"]) {
+                "registered" => Partitions::Registered,
+                "projected" => Partitions::Projected,
+                _ => Partitions::None,
+            };
+        }
+    }
+}
+
+fn read_text(table: &mut Table<'_, '_>, key: &'static str, kept: &mut Option<String>) {
+    let Some(given) = table.string(key) else { return };
+    if given.value.trim().is_empty() {
+        let problem = Problem::error(code::RANGE, format!("{key} is empty"));
+        table.report(problem.hint(format!("write {key} = \"…\", or leave the line out")), given.span);
+    } else {
+        *kept = Some(given.value);
+    }
+}
+
+fn read_endpoint(table: &mut Table<'_, '_>, kept: &mut Option<String>) {
+    let Some(given) = table.string("endpoint") else { return };
+    if url::Url::parse(&given.value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some()) {
+        *kept = Some(given.value);
+    } else {
+        let problem = Problem::error(code::RANGE, format!("endpoint cannot be \"{}\": it is no URL of a server", given.value));
+        table.report(problem.hint("write endpoint = \"http://127.0.0.1:9000\""), given.span);
+    }
+}
