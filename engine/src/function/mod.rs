@@ -7,6 +7,7 @@
 //! * [`call`]: what is known of one call when it is planned: types and constants; the errors about them.
 //! * [`adapter`]: a declaration as DataFusion's `ScalarUDF`.
 //! * [`polymorphic`]: one kernel for text and for lists of text, without an allocation per value.
+//! * [`composed`]: whether text is in Unicode form C.
 //! * [`lookup`]: the project's value tables, for `decode()`.
 //!
 //! To add a function: a file that declares `FUNCTION`, its `mod` line, and its line in `FUNCTIONS`, both below.
@@ -17,6 +18,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 pub mod adapter;
 pub mod call;
+pub mod composed;
 pub mod declaration;
 pub mod lookup;
 pub mod polymorphic;

@@ -10,7 +10,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use schemas::target::Finish;
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::function::composed::is_composed;
 
 /// The function, to be registered.
 pub fn function() -> ScalarUDF {
@@ -130,7 +132,7 @@ impl Steps {
         if self.trim && (blank(first) || blank(last)) {
             return false;
         }
-        !self.nfc || text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes
+        !self.nfc || is_composed(text)
     }
 
     fn finish<'t>(self, text: &'t str, scratch: &'t mut String) -> Option<&'t str> {
@@ -138,7 +140,7 @@ impl Steps {
         if text.is_empty() || text.chars().all(blank) {
             return None;
         }
-        if !self.nfc || text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        if !self.nfc || is_composed(text) {
             return Some(text);
         }
         scratch.clear();

@@ -1,7 +1,8 @@
 //! `clean(x)`: tidy white space, composed letters, no control characters.
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_normalization::UnicodeNormalization;
 
+use crate::function::composed::{FIRST_MARK, is_composed};
 use crate::function::declaration::{Accepts, Family, Function, Parameter, Returns, text_kernel};
 
 pub(crate) static FUNCTION: Function = Function {
@@ -17,10 +18,10 @@ pub(crate) static FUNCTION: Function = Function {
 };
 
 fn clean<'a>(value: &'a str, scratch: &'a mut String) -> &'a str {
-    if is_clean_ascii(value.as_bytes()) {
+    if is_clean(value.as_bytes()) {
         return value;
     }
-    if is_nfc_quick(value.chars()) == IsNormalized::Yes {
+    if is_composed(value) {
         tidy(value.chars(), scratch);
     } else {
         tidy(value.nfc(), scratch);
@@ -28,12 +29,15 @@ fn clean<'a>(value: &'a str, scratch: &'a mut String) -> &'a str {
     scratch
 }
 
-/// Most values are. Three passes without a branch are faster than one with.
-fn is_clean_ascii(bytes: &[u8]) -> bool {
+/// Most values are, and in Latin letters, for which this looks. Passes without a branch are faster than one with.
+fn is_clean(bytes: &[u8]) -> bool {
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return true };
-    let foreign = bytes.iter().fold(false, |foreign, byte| foreign | (byte.wrapping_sub(b' ') >= 0x5f));
-    let gap = bytes.iter().zip(&bytes[1..]).fold(false, |gap, (left, right)| gap | ((left | right) == b' '));
-    !foreign && !gap && *first != b' ' && *last != b' '
+    let foreign = bytes.iter().fold(false, |foreign, &byte| foreign | (byte < b' ') | (byte == 0x7f) | (byte >= FIRST_MARK));
+    let pairs = || bytes.iter().zip(&bytes[1..]);
+    let gap = pairs().fold(false, |gap, (left, right)| gap | ((left | right) == b' '));
+    // Up to U+00A0, the no-break space, are control characters.
+    let control = pairs().fold(false, |control, (&left, &right)| control | ((left == 0xc2) & (right <= 0xa0)));
+    !foreign && !gap && !control && *first != b' ' && *last != b' '
 }
 
 fn tidy(letters: impl Iterator<Item = char>, out: &mut String) {
@@ -80,8 +84,20 @@ mod tests {
 
     #[test]
     fn a_clean_value_is_returned_as_it_is() {
-        for value in ["Mill Valley", "é", ""] {
+        for value in ["Mill Valley", "é", "¡Ã\u{ad}ÿ\u{2ff}", ""] {
             assert_eq!(cleaned(value), value);
+            assert!(is_clean(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn values_that_look_clean_are_those_that_tidying_leaves_alone() {
+        for letter in '\0'..'\u{300}' {
+            for value in [format!("a{letter}b"), format!("{letter}a"), format!("a{letter}"), format!("a {letter}")] {
+                let mut tidied = String::new();
+                tidy(value.chars(), &mut tidied);
+                assert_eq!(is_clean(value.as_bytes()), tidied == value, "{value:?}");
+            }
         }
     }
 }
