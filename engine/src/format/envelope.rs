@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use schemas::source::{envelope_fields, problem_type};
 use sha2::{Digest, Sha256};
 
-use super::Page;
+use super::{Page, room};
 
 /// A problem in one record that did not stop its reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Column {
             | Self::Format(column)
             | Self::Page(column)
             | Self::SourceUrl(column)
-            | Self::Raw(column) => Arc::new(column.finish()),
+            | Self::Raw(column) => Arc::new(room::take(column)),
             Self::DatestampTs(column) | Self::HarvestedAt(column) => Arc::new(column.finish()),
             Self::Sets(column) => Arc::new(column.finish()),
             Self::Deleted(column) => Arc::new(column.finish()),

@@ -2,6 +2,7 @@
 //!
 //! * [`page`]: what a page is, how its bytes are unpacked. [`encoding`]: how they become UTF-8.
 //! * [`envelope`]: the builder of the columns that every vernacular table starts with.
+//! * [`room`]: text builders that keep their size from batch to batch.
 //! * [`xml`], [`json`]: the codecs. [`decoder`] is the list. [`sniff`]: which source schema a page is likely of.
 //!
 //! A codec is synchronous and pure. A page that is broken gives its good records and says what is wrong; only a failure
@@ -17,6 +18,7 @@ pub mod encoding;
 pub mod envelope;
 pub mod json;
 pub mod page;
+mod room;
 pub mod sniff;
 pub mod xml;
 

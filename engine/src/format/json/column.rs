@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
+use arrow::array::{ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
 use schemas::source::Shape;
 
 use super::list::{Entries, List};
@@ -14,6 +14,7 @@ use super::notes::Notes;
 use super::number;
 use super::object::Object;
 use super::reader::{Fault, Quoted, Reader, found_words, starts_number, unescape};
+use crate::format::room;
 
 /// Builds one column.
 #[derive(Debug)]
@@ -229,10 +230,7 @@ impl Column {
             }
             Values::Text(builder) | Values::Json(builder) => {
                 builder.append_nulls(rows - builder.len());
-                let array = builder.finish();
-                // The next batch will need about as much: growing again by doubling would copy all of it once more.
-                *builder = StringBuilder::with_capacity(array.len(), array.value_data().len());
-                Arc::new(array)
+                Arc::new(room::take(builder))
             }
             Values::List(list) => list.finish(rows),
             Values::Object(object) => Arc::new(object.finish(rows)),

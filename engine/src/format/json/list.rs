@@ -13,6 +13,7 @@ use schemas::source::Shape;
 use super::column::{Column, append_string};
 use super::notes::Notes;
 use super::reader::{Fault, Reader};
+use crate::format::room;
 
 /// Builds a column of lists.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl Entries {
     /// The array of `rows` lists of entries; the column starts anew.
     pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
         let value = self.value.finish(std::mem::take(&mut self.items));
-        let entries = StructArray::new(self.fields.clone(), vec![Arc::new(self.keys.finish()), value], None);
+        let entries = StructArray::new(self.fields.clone(), vec![Arc::new(room::take(&mut self.keys)), value], None);
         let field = Arc::new(Field::new_list_field(DataType::Struct(self.fields.clone()), true));
         self.ends.list(rows, &field, Arc::new(entries))
     }

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use schemas::source::child_type;
 
 use super::plan::{ColumnPlan, Slot};
+use crate::format::room;
 
 /// Bytes of text a column of one batch may hold; offsets are 32 bits.
 const FULL: usize = 1 << 30;
@@ -88,12 +89,8 @@ fn item_of(data_type: DataType) -> FieldRef {
     Arc::new(Field::new_list_field(data_type, true))
 }
 
-/// Takes the array, and keeps as much room for the next one.
 fn take(builder: &mut StringBuilder) -> ArrayRef {
-    let (items, bytes) = (builder.offsets_slice().len(), builder.values_slice().len());
-    let taken = builder.finish();
-    *builder = StringBuilder::with_capacity(items, bytes);
-    Arc::new(taken)
+    Arc::new(room::take(builder))
 }
 
 /// `list<utf8>`.
