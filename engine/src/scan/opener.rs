@@ -1,7 +1,7 @@
 //! One page → batches of its records.
 //!
-//! A page of ordinary size is fetched whole and decoded at once. A larger one is streamed through a thread of its own, so
-//! that memory stays bounded whatever the size of a page.
+//! A page of ordinary size is fetched whole and decoded at once. A larger one passes through a thread of its own, which
+//! waits for its batches to be taken, so that memory stays bounded whatever the size of a page.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use datafusion_datasource::PartitionedFile;
 use datafusion_datasource::file_stream::{FileOpenFuture, FileOpener};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 use schemas::problem::Problem;
 use schemas::source::{SourceSchema, problem_type};
 use tokio::sync::mpsc;
@@ -26,8 +26,8 @@ use super::source::KIND;
 use crate::error::Error;
 use crate::format::{self, Page, PageBytes, PageTally, RecordFormat};
 
-/// Pages up to this size are held whole.
-const WHOLE: u64 = 64 << 20;
+/// Pages up to this size are held whole, and then all their records.
+const WHOLE: u64 = 8 << 20;
 
 /// Opens pages of one scan.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl FileOpener for PageOpener {
             let location = &file.object_meta.location;
             let answer = store.get(location).await.map_err(|error| unreadable(&page, &error))?;
             if answer.meta.size > WHOLE {
-                return Ok(streamed(columns, page, answer.into_stream()));
+                return Ok(streamed(columns, page, answer.payload));
             }
             let bytes = answer.bytes().await.map_err(|error| unreadable(&page, &error))?;
             let mut batches = Vec::new();
@@ -177,38 +177,47 @@ fn unreadable(page: &Page, error: &object_store::Error) -> DataFusionError {
     Error::failed(problem.hint("it was there when the run began: fetch it again, then run again")).into()
 }
 
-/// Decodes on a blocking thread while the bytes arrive; at most two batches wait.
-fn streamed(
-    columns: Arc<Columns>,
-    page: Page,
-    bytes: BoxStream<'static, object_store::Result<Bytes>>,
-) -> BoxStream<'static, Result<RecordBatch>> {
-    let (send_bytes, receive_bytes) = mpsc::channel(4);
-    let (send, receive) = mpsc::channel(2);
-    let mut bytes = bytes;
-    let pump = async move {
-        while let Some(chunk) = bytes.next().await {
-            if send_bytes.send(chunk.map_err(std::io::Error::other)).await.is_err() {
-                return;
-            }
+/// Decodes on a blocking thread while the bytes arrive; one batch waits while the next is built.
+fn streamed(columns: Arc<Columns>, page: Page, payload: GetResultPayload) -> BoxStream<'static, Result<RecordBatch>> {
+    let (send, receive) = mpsc::channel(1);
+    let mut tasks = tokio::task::JoinSet::new();
+    let reader: Box<dyn Read + Send> = match payload {
+        // As a stream it would come in pieces of 8 KiB, each by way of another thread.
+        GetResultPayload::File(file, _) => Box::new(file),
+        GetResultPayload::Stream(bytes) => {
+            let (send_bytes, receive_bytes) = mpsc::channel(4);
+            tasks.spawn(pump(bytes, send_bytes));
+            Box::new(ChunkReader { chunks: receive_bytes, current: Bytes::new() })
         }
     };
-    let decode = move || {
-        let reader = ChunkReader { chunks: receive_bytes, current: Bytes::new() };
+    tasks.spawn_blocking(move || {
         let mut emit = |batch| send.blocking_send(Ok(batch)).map_err(|_| stopped());
-        if let Err(error) = columns.decode(&page, PageBytes::Stream(Box::new(reader)), &mut emit) {
+        if let Err(error) = columns.decode(&page, PageBytes::Stream(reader), &mut emit) {
             // The receiver is gone when the query was dropped; then nobody waits for the error either.
             let _ = send.blocking_send(Err(error.into()));
         }
-    };
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(pump);
-    tasks.spawn_blocking(decode);
-    futures::stream::unfold((receive, tasks), |(mut receive, tasks)| async move {
-        let batch = receive.recv().await?;
-        Some((batch, (receive, tasks)))
+    });
+    futures::stream::unfold((receive, tasks), |(mut receive, mut tasks)| async move {
+        if let Some(batch) = receive.recv().await {
+            return Some((batch, (receive, tasks)));
+        }
+        // A task that panicked must not pass for the end of the page.
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                return Some((Err(DataFusionError::ExecutionJoin(Box::new(error))), (receive, tasks)));
+            }
+        }
+        None
     })
     .boxed()
+}
+
+async fn pump(mut bytes: BoxStream<'static, object_store::Result<Bytes>>, to: mpsc::Sender<std::io::Result<Bytes>>) {
+    while let Some(chunk) = bytes.next().await {
+        if to.send(chunk.map_err(std::io::Error::other)).await.is_err() {
+            return;
+        }
+    }
 }
 
 fn stopped() -> Error {
@@ -232,5 +241,74 @@ impl Read for ChunkReader {
         let length = into.len().min(self.current.len());
         self.current.copy_to_slice(&mut into[..length]);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use object_store::local::LocalFileSystem;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::*;
+
+    const PAGE: &str = r#"<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/"><ListRecords>
+        <record><header><identifier>oai:a</identifier></header></record>
+        <record><header><identifier>oai:b</identifier></header></record>
+        <record><header><identifier>oai:c</identifier></header></record>
+        </ListRecords></OAI-PMH>"#;
+
+    /// The scan's columns `record_id`, `page_seq` and [`KIND`], in batches of two records.
+    async fn opener(store: Arc<dyn ObjectStore>) -> PageOpener {
+        store.put(&Path::from("page.xml"), PAGE.into()).await.unwrap();
+        let source = SourceSchema::shipped("oai_dc").unwrap();
+        let schema = source.table_schema();
+        let indices = [schema.index_of("record_id").unwrap(), schema.index_of("page_seq").unwrap(), schema.fields().len()];
+        PageOpener::new(store, &source, &indices, 2).unwrap()
+    }
+
+    async fn streamed_page(opener: &PageOpener) -> Result<Vec<RecordBatch>> {
+        let answer = opener.store.get(&Path::from("page.xml")).await.unwrap();
+        streamed(Arc::clone(&opener.columns), Page::default(), answer.payload).try_collect().await
+    }
+
+    #[tokio::test]
+    async fn a_page_that_passes_through_gives_what_a_page_held_whole_gives() {
+        let directory = tempfile::tempdir().unwrap();
+        let stores: [Arc<dyn ObjectStore>; 2] =
+            [Arc::new(LocalFileSystem::new_with_prefix(directory.path()).unwrap()), Arc::new(InMemory::new())];
+        for store in stores {
+            let opener = opener(store).await;
+            let mut whole = Vec::new();
+            let decoded = opener.columns.decode(&Page::default(), PageBytes::Whole(PAGE.into()), &mut |batch| {
+                whole.push(batch);
+                Ok(())
+            });
+            decoded.unwrap();
+            assert_eq!(whole.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 1, 1]);
+            assert_eq!(streamed_page(&opener).await.unwrap(), whole);
+        }
+    }
+
+    #[derive(Debug)]
+    struct Failing;
+
+    impl RecordFormat for Failing {
+        fn name(&self) -> &'static str {
+            "failing"
+        }
+
+        fn decode(&self, _: &Page, _: PageBytes, _: format::Emit<'_>) -> crate::Result<PageTally> {
+            panic!("a fault of the codec")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_codec_that_panics_is_an_error_and_not_the_end_of_the_page() {
+        let mut opener = opener(Arc::new(InMemory::new())).await;
+        let columns = Columns { codec: Box::new(Failing), schema: Arc::new(Schema::empty()), kind: None, counting: false };
+        opener.columns = Arc::new(columns);
+        assert!(matches!(streamed_page(&opener).await, Err(DataFusionError::ExecutionJoin(_))));
     }
 }
