@@ -31,14 +31,32 @@ impl Column {
             ColumnPlan::Texts { delimiter } => {
                 Self::Texts(Texts { values: StringBuilder::new(), rows: Rows::default(), delimiter: delimiter.clone() })
             }
-            ColumnPlan::Text { delimiter, join } => {
+            ColumnPlan::Text { delimiter, join, .. } => {
                 Self::Text(Text { values: StringBuilder::new(), set: false, delimiter: delimiter.clone(), join: join.clone() })
             }
+            ColumnPlan::Xml { .. } => Self::Text(Text { values: StringBuilder::new(), set: false, delimiter: None, join: None }),
             ColumnPlan::Group { members, fields } => {
                 Self::Group(Group { members: members.clone(), fields: fields.clone(), structs: 0, open: 0, rows: Rows::default() })
             }
             ColumnPlan::Children => Self::Children(Box::default()),
         }
+    }
+}
+
+/// What became of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// It is in the column.
+    Whole,
+    /// The column is full.
+    Full,
+    /// The column holds one value a row, and has it; so many parts of this one are in it, none or the first.
+    Surplus(usize),
+}
+
+impl From<bool> for Taken {
+    fn from(fits: bool) -> Self {
+        if fits { Self::Whole } else { Self::Full }
     }
 }
 
@@ -48,6 +66,11 @@ fn append(values: &mut StringBuilder, value: &str) -> bool {
     let fits = values.values_slice().len() + value.len() <= FULL;
     values.append_value(if fits { value } else { "" });
     fits
+}
+
+/// The parts of a value between delimiters, but for blank ones.
+fn parts<'a>(value: &'a str, delimiter: &'a str) -> impl Iterator<Item = &'a str> {
+    value.split(delimiter).map(str::trim).filter(|part| !part.is_empty())
 }
 
 /// The rows of a list column: where each ends. A row without values is null.
@@ -153,11 +176,28 @@ pub(super) struct Columns {
     pub(super) empty: u64,
     /// A value did not fit; the record it belongs to says so.
     pub(super) full: bool,
+    /// Values left out of this record because their column holds only one; the record says so too.
+    pub(super) surplus: Vec<Surplus>,
+}
+
+/// Values that a column had no room for in one record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Surplus {
+    pub(super) slot: Slot,
+    pub(super) values: usize,
+    /// The first of them.
+    pub(super) first: String,
 }
 
 impl Columns {
     pub(super) fn new(plans: &[ColumnPlan]) -> Self {
-        Self { columns: plans.iter().map(Column::new).collect(), empty: 0, full: false }
+        Self { columns: plans.iter().map(Column::new).collect(), empty: 0, full: false, surplus: Vec::new() }
+    }
+
+    /// A record begins: nothing is known to be missing from it.
+    pub(super) fn begin(&mut self) {
+        self.full = false;
+        self.surplus.clear();
     }
 
     /// Appends the text of an element; blank ones are dropped and counted.
@@ -172,26 +212,48 @@ impl Columns {
 
     /// Appends a value that may be blank, such as a MARC indicator.
     pub(super) fn value(&mut self, slot: Slot, value: &str) {
-        let fits = match &mut self.columns[slot] {
+        let taken = match &mut self.columns[slot] {
             Column::Texts(column) => match &column.delimiter {
-                None => append(&mut column.values, value),
+                None => append(&mut column.values, value).into(),
                 // After a value that does not fit, no other needs to be tried.
-                Some(delimiter) => {
-                    let mut parts = value.split(delimiter.as_str()).map(str::trim).filter(|part| !part.is_empty());
-                    parts.all(|part| append(&mut column.values, part))
-                }
+                Some(delimiter) => parts(value, delimiter).all(|part| append(&mut column.values, part)).into(),
             },
             Column::Text(column) => column.push(value),
-            Column::Group(_) | Column::Children(_) => true,
+            Column::Group(_) | Column::Children(_) => Taken::Whole,
         };
-        self.full |= !fits;
+        if taken != Taken::Whole {
+            self.left_out(slot, taken, value);
+        }
+    }
+
+    /// A value, or part of it, is not in the column: the record has to say so.
+    #[cold]
+    fn left_out(&mut self, slot: Slot, taken: Taken, value: &str) {
+        let Taken::Surplus(kept) = taken else {
+            self.full = true;
+            return;
+        };
+        let Column::Text(column) = &self.columns[slot] else { return };
+        let parts: Vec<&str> = match &column.delimiter {
+            Some(delimiter) => parts(value, delimiter).skip(kept).collect(),
+            None => vec![value],
+        };
+        match self.surplus.iter_mut().find(|surplus| surplus.slot == slot) {
+            Some(surplus) => surplus.values += parts.len(),
+            None => self.surplus.push(Surplus {
+                slot,
+                values: parts.len(),
+                first: parts.first().map_or_else(String::new, |first| (*first).to_owned()),
+            }),
+        }
     }
 
     /// Appends a piece of a value that is put together from several; the next [`Self::value`] is its end.
     pub(super) fn serialised(&mut self, slot: Slot, pieces: [&str; 3]) {
-        if let Column::Text(column) = &mut self.columns[slot]
-            && !column.set
-        {
+        let Column::Text(column) = &mut self.columns[slot] else { return };
+        if column.set {
+            self.left_out(slot, Taken::Surplus(0), &pieces.concat());
+        } else {
             let length: usize = pieces.iter().map(|piece| piece.len()).sum();
             if column.values.values_slice().len() + length > FULL {
                 self.full = true;
@@ -304,35 +366,36 @@ impl Columns {
 }
 
 impl Text {
-    fn push(&mut self, value: &str) -> bool {
+    fn push(&mut self, value: &str) -> Taken {
         let Self { values, set, delimiter, join } = self;
-        match (delimiter.as_deref(), join.as_deref()) {
-            (None, None) => Self::add(values, set, None, value),
-            (None, Some(join)) => Self::add(values, set, Some(join), value),
-            (Some(delimiter), join) => {
-                let mut parts = value.split(delimiter).map(str::trim).filter(|part| !part.is_empty());
-                parts.all(|part| Self::add(values, set, join, part))
+        let Some(delimiter) = delimiter.as_deref() else { return Self::add(values, set, join.as_deref(), value) };
+        for (kept, part) in parts(value, delimiter).enumerate() {
+            match Self::add(values, set, join.as_deref(), part) {
+                Taken::Whole => {}
+                Taken::Full => return Taken::Full,
+                Taken::Surplus(_) => return Taken::Surplus(kept),
             }
         }
+        Taken::Whole
     }
 
-    fn add(values: &mut StringBuilder, set: &mut bool, join: Option<&str>, value: &str) -> bool {
+    fn add(values: &mut StringBuilder, set: &mut bool, join: Option<&str>, value: &str) -> Taken {
         use std::fmt::Write;
         match join {
-            None if *set => true,
+            None if *set => Taken::Surplus(0),
             None => {
                 *set = true;
-                append(values, value)
+                append(values, value).into()
             }
             Some(join) => {
                 if values.values_slice().len() + join.len() + value.len() > FULL {
-                    return false;
+                    return Taken::Full;
                 }
                 // Pieces wait in the builder until the row ends; writing to a StringBuilder cannot fail.
                 let _ = if *set { values.write_str(join) } else { Ok(()) };
                 let _ = values.write_str(value);
                 *set = true;
-                true
+                Taken::Whole
             }
         }
     }
@@ -387,7 +450,7 @@ mod tests {
     #[test]
     fn a_row_that_never_ended_is_cut_off() {
         let plans = [
-            ColumnPlan::Text { delimiter: None, join: Some(", ".into()) },
+            ColumnPlan::Text { name: "text".into(), delimiter: None, join: Some(", ".into()) },
             ColumnPlan::Group { members: vec![0], fields: vec![Field::new("text", DataType::Utf8, true)].into() },
             ColumnPlan::Texts { delimiter: Some(";".into()) },
         ];

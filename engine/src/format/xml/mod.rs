@@ -259,7 +259,7 @@ impl<S: Source> Walk<'_, S> {
     fn finish_record(&mut self, end: u64) -> Result<()> {
         let Walker { record, columns, .. } = &mut self.walking.walker;
         let plan = &self.format.plan;
-        record.check(plan.wants_metadata, &plan.metadata_paths, columns.full, self.source.repairs(), end);
+        record.check(plan, columns, self.source.repairs(), end);
         let envelope = Envelope {
             record_id: record.id(),
             datestamp: record.datestamp(),

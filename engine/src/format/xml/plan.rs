@@ -128,8 +128,10 @@ pub(super) struct CompiledPredicate {
 pub(super) enum ColumnPlan {
     /// `list<utf8>`.
     Texts { delimiter: Option<String> },
-    /// `utf8`.
-    Text { delimiter: Option<String>, join: Option<String> },
+    /// `utf8`; the name is for messages: `title`, `name.display`.
+    Text { name: String, delimiter: Option<String>, join: Option<String> },
+    /// `utf8`: an element, serialised.
+    Xml { name: String },
     /// `list<struct>` of other columns.
     Group { members: Vec<Slot>, fields: Fields },
     /// `list<struct<element, …>>`.
@@ -175,7 +177,7 @@ impl Compiler<'_> {
         let source = self.source;
         let projected: Vec<&FieldSpec> = fields.iter().filter_map(|&index| source.fields.get(index)).collect();
         for field in &projected {
-            let slot = self.column(field);
+            let slot = self.column(field, field.name.clone());
             self.plan.projected.push(slot);
         }
         for record in &source.records {
@@ -244,15 +246,15 @@ impl Compiler<'_> {
     }
 
     /// Reserves the slots of a field and its members.
-    fn column(&mut self, field: &FieldSpec) -> Slot {
+    fn column(&mut self, field: &FieldSpec, name: String) -> Slot {
         let delimiter = field.delimiter.clone().filter(|delimiter| !delimiter.is_empty());
         let column = match &field.kind {
             FieldKind::Texts => ColumnPlan::Texts { delimiter },
-            FieldKind::Text => ColumnPlan::Text { delimiter, join: field.join.clone() },
-            FieldKind::Xml => ColumnPlan::Text { delimiter: None, join: None },
+            FieldKind::Text => ColumnPlan::Text { name, delimiter, join: field.join.clone() },
+            FieldKind::Xml => ColumnPlan::Xml { name },
             FieldKind::Children { .. } => ColumnPlan::Children,
             FieldKind::Group(members) => {
-                let members = members.iter().map(|member| self.column(member)).collect();
+                let members = members.iter().map(|member| self.column(member, format!("{name}.{}", member.name))).collect();
                 let fields = match field.kind.data_type() {
                     DataType::List(item) => match item.data_type() {
                         DataType::Struct(fields) => fields.clone(),

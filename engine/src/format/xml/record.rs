@@ -1,6 +1,8 @@
 //! What is known of the record that is being read, apart from its columns.
 
-use super::plan::Target;
+use super::column::{Columns, Surplus};
+use super::plan::{ColumnPlan, Plan, Target};
+use super::report::excerpt;
 use crate::format::encoding::Repair;
 use crate::format::envelope::RecordProblem;
 
@@ -111,9 +113,9 @@ impl Record {
     }
 
     /// At its end: is it complete?
-    pub(super) fn check(&mut self, wants_metadata: bool, expected: &[String], full: bool, repairs: &[Repair], end: u64) {
-        if wants_metadata && self.metadata == 0 && !self.deleted {
-            let expected = expected.join(" or ");
+    pub(super) fn check(&mut self, plan: &Plan, columns: &Columns, repairs: &[Repair], end: u64) {
+        if plan.wants_metadata && self.metadata == 0 && !self.deleted {
+            let expected = plan.metadata_paths.join(" or ");
             let message = if self.beside.is_empty() {
                 format!("the record has no metadata ({expected}), but is not marked as deleted")
             } else {
@@ -130,8 +132,27 @@ impl Record {
             let message = format!("{} {plural} not valid at byte {} of the page; U+FFFD stands there now", repair.len, repair.page);
             self.problem("PX123", message, None);
         }
-        if full {
+        if columns.full {
             self.problem("PX126", "the record is too large; some of its values are missing".to_owned(), None);
         }
+        for surplus in &columns.surplus {
+            self.surplus(&plan.columns[surplus.slot], surplus);
+        }
+    }
+
+    /// A column that holds one value was offered more.
+    #[cold]
+    fn surplus(&mut self, column: &ColumnPlan, surplus: &Surplus) {
+        let (name, hint) = match column {
+            ColumnPlan::Text { name, .. } => (name, "to keep all, give the field kind = \"texts\", or join = \"; \", in the source schema"),
+            ColumnPlan::Xml { name } => (name, "to choose, give the field the path of one element in the source schema"),
+            _ => return,
+        };
+        let first = excerpt(&surplus.first);
+        let message = match surplus.values {
+            1 => format!("{name} holds one value; 1 more is left out: \"{first}\"; {hint}"),
+            values => format!("{name} holds one value; {values} more are left out, the first of them \"{first}\"; {hint}"),
+        };
+        self.problem("PX127", message, Some(name.clone()));
     }
 }

@@ -158,7 +158,7 @@ fn said(page: &Page, notice: Notice, code: &str, text: &str) -> Option<PageProbl
 }
 
 /// At most eighty characters on one line.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &words[..end]),

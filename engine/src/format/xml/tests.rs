@@ -486,6 +486,21 @@ fn a_failing_storage_is_an_error_and_names_the_page() {
 }
 
 #[test]
+fn what_a_field_of_one_value_leaves_out_is_counted() {
+    let fields = "record_path = 'r/o'\nfields.depth = { path = 'd', kind = 'text', delimiter = '|' }\nfields.all = { path = 'd', kind = 'text', join = '/' }\n\
+        fields.p = { path = 'p', kind = 'group', members.n = { path = 'n', kind = 'text' } }\nfields.x = { path = 'd', kind = 'xml' }";
+    let decoded = decode_with(&custom(fields), "<r><o><d>7</d></o><o><d>1|2| |3</d><d>4</d><p><n>a</n><n>b</n></p></o><o><p><n>c</n></p></o></r>");
+    assert_eq!((decoded.get("depth", 1), decoded.get("all", 1), decoded.get("p", 1)), ("1".into(), "1|2| |3/4".into(), "[{n: a}]".into()));
+    let problems = decoded.get("problems", 1);
+    assert!(problems.contains("depth holds one value; 3 more are left out, the first of them \"2\""), "{problems}");
+    assert!(problems.contains("p.n holds one value; 1 more is left out: \"b\""), "{problems}");
+    assert!(problems.contains("x holds one value; 1 more is left out: \"<d>4</d>\""), "{problems}");
+    assert!(!problems.contains("all holds"), "{problems}");
+    // The record before and the record after have nothing to say.
+    assert!([0, 2].iter().all(|row| !decoded.get("problems", *row).contains("PX127")));
+}
+
+#[test]
 fn broken_attributes_are_reported_and_the_others_read() {
     let decoded = decode_with(&custom("record_path = 'r/o'\nfields.a = 't/@a'\nfields.b = 't/@b'"), "<r><o><t a=1 b='2'>x</t></o></r>");
     assert_eq!((decoded.get("a", 0), decoded.get("b", 0)), ("NULL".into(), "[2]".into()));

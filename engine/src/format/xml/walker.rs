@@ -190,7 +190,7 @@ impl Walker {
             match action {
                 Action::Record if record.depth.is_none() => {
                     record.begin(depth, at);
-                    columns.full = false;
+                    columns.begin();
                     begins = true;
                 }
                 Action::Container => self.seen.container = true,
