@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt};
 use schemas::problem::{Problem, Problems};
 use schemas::target::Level;
@@ -16,6 +15,7 @@ use schemas::target::Level;
 use super::attempt::{self, Destination};
 use super::gate::{self, GateResult};
 use super::prepare::{Prepared, Request, prepare};
+use super::proposal::{self, Made};
 use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
 use super::{carry, key, step, unique};
 use crate::backend::Backend;
@@ -23,8 +23,8 @@ use crate::error::{Error, Kind, Result};
 use crate::project::Job;
 use crate::query::tables::Overlay;
 use crate::session::Session;
-use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
-use crate::table::{CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, crash_point};
+use crate::sink::{FindingGroup, Manifest};
+use crate::table::{Columns, Counts, DataFile, Database, Operation, Proposal, Snapshot, TableChange, crash_point};
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
@@ -148,25 +148,6 @@ struct Work<'a> {
     to: &'a Destination,
 }
 
-/// What a run has made so far.
-#[derive(Default)]
-struct Made {
-    files: Vec<ManifestFile>,
-    counts: BTreeMap<String, Counts>,
-    findings: Vec<FindingGroup>,
-    schemas: BTreeMap<String, SchemaRef>,
-}
-
-impl Made {
-    fn take(&mut self, manifest: Manifest) {
-        self.files.extend(manifest.files);
-        for (id, counts) in manifest.counts {
-            *self.counts.entry(id).or_default() += counts;
-        }
-        self.findings.extend(manifest.findings);
-    }
-}
-
 impl Work<'_> {
     /// Everything before the commit; nothing to commit if nothing changed.
     async fn until_commit(&self, record: &mut RunRecord) -> Result<Option<(Snapshot, Proposal)>> {
@@ -197,14 +178,18 @@ impl Work<'_> {
         }
         let touched: BTreeSet<String> = ran.iter().chain(&removed).cloned().collect();
         let carried = carry::carry(self.session, self.options.backend, self.to, &before, &touched).await?;
-        let mut proposal = self.proposal(&prepared, &made, &before, run_key);
+        let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
+        let partial = !self.options.request.collections.is_empty();
+        proposal.run_key = if partial { before.run_keys.get(&self.job.name).cloned() } else { Some(run_key) };
+        proposal.parameters.clone_from(&prepared.parameters);
         proposal.removed_collections = removed;
-        self.change_tables(&mut proposal, &made, &before, carried)?;
+        proposal::collections(&mut proposal, &prepared, &made);
+        proposal::tables(&mut proposal, self.job, &made, &before, carried)?;
         self.unique(&mut proposal, &mut made, &before, &ran).await?;
         self.steps(&mut proposal, &prepared, &before).await?;
         crash_point("after-data-files");
         record.counts = RunCounts::of(proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect());
-        record.remember_tables(&preview(&before, &proposal).tables);
+        record.remember_tables(&proposal::after(&before, &proposal).tables);
         record.findings = FindingGroup::merged(std::mem::take(&mut made.findings));
         record.problems.extend(proposal.collections.iter().filter(|(_, state)| state.counts.input == 0 && state.pages > 0).map(
             |(id, state)| {
@@ -224,17 +209,7 @@ impl Work<'_> {
         for manifest in manifests {
             made.take(manifest);
         }
-        if let Some(target) = &self.job.target {
-            let fields = target.arrow_schema();
-            made.schemas.insert("mapped".into(), sink::mapped_schema(fields.fields()));
-            made.schemas.insert("quarantine".into(), sink::quarantine_schema(fields.fields()));
-            made.schemas.insert("findings".into(), sink::findings_schema());
-        }
-        for (unit, planned) in prepared.units.iter().filter(|_| vernacular) {
-            if let Some(schema) = vernacular_schema(planned) {
-                made.schemas.insert(format!("vernacular_{}", unit.source.name), schema);
-            }
-        }
+        made.schemas = proposal::schemas(self.job, prepared);
         Ok(made)
     }
 
@@ -282,89 +257,16 @@ impl Work<'_> {
         schemas.filter(|name| *name != self.job.database && name != crate::query::tables::COLLECTIONS).collect()
     }
 
-    fn proposal(&self, prepared: &Prepared, made: &Made, before: &Snapshot, run_key: String) -> Proposal {
-        let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
-        let partial = !self.options.request.collections.is_empty();
-        proposal.run_key = if partial { before.run_keys.get(&self.job.name).cloned() } else { Some(run_key) };
-        proposal.parameters.clone_from(&prepared.parameters);
-        for (unit, _) in &prepared.units {
-            for run in &unit.collections {
-                let counts = made.counts.get(&run.collection.id).copied().unwrap_or_default();
-                proposal.counts += counts;
-                proposal.inputs.pages += run.pinned.pages.len() as u64;
-                proposal.inputs.bytes += run.pinned.bytes();
-                let harvested = run.pinned.pages.iter().filter_map(|page| page.harvested_at).max();
-                let state = CollectionState {
-                    key: run.key.clone(),
-                    counts,
-                    pages: run.pinned.pages.len() as u64,
-                    bytes: run.pinned.bytes(),
-                    harvested: harvested.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()),
-                };
-                proposal.collections.insert(run.collection.id.clone(), state);
-            }
-        }
-        proposal.inputs = Inputs { digest: prepared.inputs.clone(), ..proposal.inputs };
-        proposal
-    }
-
-    /// The tables by collection: what ran comes, what it replaces goes, what stays is carried.
-    fn change_tables(
-        &self,
-        proposal: &mut Proposal,
-        made: &Made,
-        before: &Snapshot,
-        mut carried: BTreeMap<String, carry::Carried>,
-    ) -> Result<()> {
-        let names: BTreeSet<String> = made.schemas.keys().chain(carried.keys()).cloned().collect();
-        let mut changes = BTreeMap::new();
-        for name in &names {
-            let columns = match (made.schemas.get(name), before.tables.get(name)) {
-                (Some(schema), _) => Columns::new(schema).map_err(Error::from)?,
-                (None, Some(table)) => table.schema.clone(),
-                (None, None) => continue,
-            };
-            self.same_columns(name, &columns, before, proposal)?;
-            let carried = carried.remove(name).unwrap_or_default();
-            let written = made.files.iter().filter(|file| &file.table == name).chain(&carried.add);
-            let add = written.map(data_file).collect();
-            changes.insert(
-                name.clone(),
-                TableChange { operation: Operation::ReplaceCollections, schema: columns, add, remove: carried.remove },
-            );
-        }
-        proposal.tables.extend(changes);
-        Ok(())
-    }
-
-    /// A table cannot change its columns while rows of the old form stay in it.
-    fn same_columns(&self, name: &str, columns: &Columns, before: &Snapshot, proposal: &Proposal) -> Result<()> {
-        let Some(table) = before.tables.get(name).filter(|table| &table.schema != columns) else { return Ok(()) };
-        let stays = table
-            .files
-            .iter()
-            .flat_map(|file| &file.collections)
-            .any(|id| !proposal.collections.contains_key(id) && !proposal.removed_collections.contains(id));
-        if !stays {
-            return Ok(());
-        }
-        let problem = Problem::error(
-            "PS530",
-            format!("the columns of {}.{name} have changed, and other collections still have rows of the old form", self.job.database),
-        );
-        Err(Error::configuration(problem.hint(format!("run all collections: pacha run {} --force", self.job.name))))
-    }
-
     /// Values that two records share although the target says that none may: a finding each.
     async fn unique(&self, proposal: &mut Proposal, made: &mut Made, before: &Arc<Snapshot>, ran: &BTreeSet<String>) -> Result<()> {
         let Some(target) = self.job.target.as_ref().filter(|_| !ran.is_empty()) else { return Ok(()) };
         for field in target.fields.iter().filter(|field| field.unique.is_some()) {
             let level = field.unique.unwrap_or(Level::Warn);
-            let after = Arc::new(preview(before, proposal));
+            let after = Arc::new(proposal::after(before, proposal));
             let files = unique::findings(self.session, self.options.backend, self.to, &after, field, level, ran).await?;
             for file in &files.files {
                 if let Some(change) = proposal.tables.get_mut("findings") {
-                    change.add.push(data_file(file));
+                    change.add.push(proposal::data_file(file));
                 }
             }
             let records: u64 = files.files.iter().map(|file| file.rows).sum();
@@ -385,13 +287,13 @@ impl Work<'_> {
     /// The SQL steps, in order; each sees the ones before it.
     async fn steps(&self, proposal: &mut Proposal, prepared: &Prepared, before: &Arc<Snapshot>) -> Result<()> {
         for (done, one) in self.job.steps.iter().enumerate() {
-            let after = Arc::new(preview(before, proposal));
+            let after = Arc::new(proposal::after(before, proposal));
             let overlay = Overlay { database: Some((self.to.database.clone(), after)), inputs: BTreeMap::new() };
             let frame = step::plan(self.session, self.job, one, &overlay, &prepared.parameters).await?;
             let columns = Columns::new(&step::schema(&frame)).map_err(Error::from)?;
             let manifest = step::execute(self.session, self.options.backend, self.to, &one.table.value, frame).await?;
             tracing::debug!(step = done, table = one.table.value, "step written");
-            let add = manifest.files.iter().map(data_file).map(|file| DataFile { collections: Vec::new(), ..file }).collect();
+            let add = manifest.files.iter().map(proposal::data_file).map(|file| DataFile { collections: Vec::new(), ..file }).collect();
             let change = TableChange { operation: Operation::Replace, schema: columns, add, remove: Vec::new() };
             proposal.tables.insert(one.table.value.clone(), change);
         }
@@ -404,7 +306,7 @@ impl Work<'_> {
         }
         let counts = proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect();
         let whole = self.options.request.collections.is_empty();
-        let after = preview(before, proposal);
+        let after = proposal::after(before, proposal);
         let mut total = Counts::default();
         for state in after.collections.values() {
             total += state.counts;
@@ -428,45 +330,5 @@ impl Work<'_> {
             }
             None => Err(Error { kind: Kind::Withheld, problems: Problems(halting) }),
         }
-    }
-}
-
-/// The columns of the vernacular records that a plan carries along.
-fn vernacular_schema(planned: &crate::mapping::MappingPlan) -> Option<SchemaRef> {
-    let record = planned.plan.schema().field_with_unqualified_name(crate::mapping::compose::RECORD).ok()?.data_type().clone();
-    let DataType::Struct(members) = record else { return None };
-    match members.find("vernacular")?.1.data_type() {
-        DataType::Struct(fields) => Some(Arc::new(Schema::new(fields.clone()))),
-        _ => None,
-    }
-}
-
-/// The state that a proposal would lead to.
-fn preview(before: &Snapshot, proposal: &Proposal) -> Snapshot {
-    let mut after = Snapshot::clone(before);
-    for (name, change) in &proposal.tables {
-        let table = after.tables.entry(name.clone()).or_default();
-        table.schema = change.schema.clone();
-        match change.operation {
-            Operation::Replace | Operation::Drop => table.files.clear(),
-            Operation::ReplaceCollections | Operation::Append => table.files.retain(|file| !change.remove.contains(&file.path)),
-        }
-        table.files.extend(change.add.iter().cloned());
-        table.files.sort_by(|one, other| one.path.cmp(&other.path));
-    }
-    after.collections.retain(|id, _| !proposal.removed_collections.contains(id));
-    after.collections.extend(proposal.collections.clone());
-    after
-}
-
-/// A manifest's path is below the database; a commit's is below the table's data.
-fn data_file(file: &ManifestFile) -> DataFile {
-    let below = file.path.strip_prefix(&format!("{}/data/", file.table)).unwrap_or(&file.path);
-    DataFile {
-        path: below.to_owned(),
-        rows: file.rows,
-        bytes: file.bytes,
-        row_hash: file.row_hash,
-        collections: file.collections.keys().cloned().collect(),
     }
 }

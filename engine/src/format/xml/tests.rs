@@ -489,7 +489,8 @@ fn a_failing_storage_is_an_error_and_names_the_page() {
 fn what_a_field_of_one_value_leaves_out_is_counted() {
     let fields = "record_path = 'r/o'\nfields.depth = { path = 'd', kind = 'text', delimiter = '|' }\nfields.all = { path = 'd', kind = 'text', join = '/' }\n\
         fields.p = { path = 'p', kind = 'group', members.n = { path = 'n', kind = 'text' } }\nfields.x = { path = 'd', kind = 'xml' }";
-    let decoded = decode_with(&custom(fields), "<r><o><d>7</d></o><o><d>1|2| |3</d><d>4</d><p><n>a</n><n>b</n></p></o><o><p><n>c</n></p></o></r>");
+    let decoded =
+        decode_with(&custom(fields), "<r><o><d>7</d></o><o><d>1|2| |3</d><d>4</d><p><n>a</n><n>b</n></p></o><o><p><n>c</n></p></o></r>");
     assert_eq!((decoded.get("depth", 1), decoded.get("all", 1), decoded.get("p", 1)), ("1".into(), "1|2| |3/4".into(), "[{n: a}]".into()));
     let problems = decoded.get("problems", 1);
     assert!(problems.contains("depth holds one value; 3 more are left out, the first of them \"2\""), "{problems}");
