@@ -96,7 +96,7 @@ pub(crate) enum Command {
         /// Runs what is unchanged too
         #[arg(long)]
         force: bool,
-        /// Publishes although a gate would hold the result back; the reason is recorded
+        /// Publishes what gates would hold back; the reason is recorded
         #[arg(long, value_name = "REASON")]
         accept: Option<String>,
         #[command(flatten)]

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use clap::ColorChoice;
 use engine::Error;
+use engine::error::Kind;
 use schemas::problem::Problem;
 
 /// Writes results and messages.
@@ -55,7 +56,8 @@ impl Printer {
     /// An error, every problem of it, and how many there are.
     pub(crate) fn error(&self, error: &Error) {
         self.problems(&error.problems.0);
-        if error.problems.0.len() > 1 {
+        // A run of which gates have withheld a part has published the rest.
+        if error.problems.0.len() > 1 && error.kind != Kind::Withheld {
             eprintln!("{} problems; nothing was changed", error.problems.0.len());
         }
     }

@@ -1,15 +1,16 @@
 //! Gates: when a result is held back although the run went well.
 //!
 //! Shares are looked at per collection and only above a floor, for 3 of 18 lost is not 3,000 of 18,000. Without a last
-//! version there is no fall. Every gate that fired is in the run record, overridden or not.
+//! version there is no fall. A gate that halts holds back its collection, and the others are published; or the whole run, if
+//! the job says so. Every gate that fired is in the run record, overridden or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use crate::project::Gates;
-use crate::table::{CollectionState, Counts};
+use crate::project::{Gates, Hold, Job};
+use crate::table::{CollectionState, Counts, Thousands, counted};
 
 /// A gate that fired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,33 +26,38 @@ pub struct GateResult {
 }
 
 /// Looks at the counts of the collections that ran, against the last version.
-pub fn look(
-    gates: &Gates,
-    counts: &BTreeMap<String, Counts>,
-    before: &BTreeMap<String, CollectionState>,
-    total: Counts,
-    whole: bool,
-) -> Vec<GateResult> {
+pub fn look(gates: &Gates, counts: &BTreeMap<String, Counts>, before: &BTreeMap<String, CollectionState>) -> Vec<GateResult> {
     let mut fired = Vec::new();
     for (id, counts) in counts {
         let live = counts.input - counts.deleted;
         if counts.input >= gates.floor {
             let share = counts.quarantined as f64 / live.max(1) as f64;
-            let seen = || format!("{} of {live} ({:.1} %) quarantined", counts.quarantined, share * 100.0);
+            let seen = || format!("{} of {} ({:.1} %) quarantined", Thousands(counts.quarantined), Thousands(live), share * 100.0);
             push(&mut fired, "PG401", id, share, gates.quarantined_warn, gates.quarantined_halt, seen);
         }
         let Some(last) = before.get(id).map(|state| state.counts) else { continue };
         if last.mapped >= gates.floor && last.mapped > 0 {
             let share = 1.0 - counts.mapped as f64 / last.mapped as f64;
-            let seen = || format!("{} records mapped, {} in the last version (−{:.1} %)", counts.mapped, last.mapped, share * 100.0);
+            let seen = || {
+                format!(
+                    "{} mapped, {} in the last version (−{:.1} %)",
+                    counted(counts.mapped, "record"),
+                    Thousands(last.mapped),
+                    share * 100.0
+                )
+            };
             push(&mut fired, "PG402", id, share, gates.fall_warn, gates.fall_halt, seen);
         }
     }
-    if whole && total.mapped < gates.min_records {
-        let message = format!("{} records mapped, at least {} are wanted", total.mapped, gates.min_records);
-        fired.push(GateResult { code: "PG403".into(), collection: None, halts: true, message });
-    }
     fired
+}
+
+/// Looks at the records that the whole database would have.
+pub fn look_at_all(gates: &Gates, mapped: u64) -> Option<GateResult> {
+    (mapped < gates.min_records).then(|| {
+        let message = format!("{} mapped, at least {} are wanted", counted(mapped, "record"), Thousands(gates.min_records));
+        GateResult { code: "PG403".into(), collection: None, halts: true, message }
+    })
 }
 
 fn push(fired: &mut Vec<GateResult>, code: &str, id: &str, share: f64, warn: f64, halt: f64, seen: impl Fn() -> String) {
@@ -66,23 +72,25 @@ fn push(fired: &mut Vec<GateResult>, code: &str, id: &str, share: f64, warn: f64
     fired.push(GateResult { code: code.into(), collection: Some(id.into()), halts: share > halt, message });
 }
 
-/// The error of a run that is held back.
-pub fn withheld(fired: &[GateResult], run_id: &str) -> Vec<Problem> {
+/// What is to be said of the gates that halt. `all` if nothing at all is published for them; `gone` are collections that
+/// the job no longer has, so that they cannot be run alone.
+pub fn withheld(fired: &[GateResult], job: &Job, run_id: &str, all: bool, gone: &BTreeSet<String>) -> Vec<Problem> {
     let code = |gate: &GateResult| match gate.code.as_str() {
         "PG402" => "PG402",
         "PG403" => "PG403",
         _ => "PG401",
     };
-    fired
-        .iter()
-        .filter(|gate| gate.halts)
-        .map(|gate| {
-            let of = gate.collection.as_ref().map(|id| format!("collection {id}: ")).unwrap_or_default();
-            Problem::error(code(gate), format!("gate: {of}{}. Not published", gate.message)).hint(format!(
-                "`pacha show {run_id}` has the causes; --accept \"reason\" publishes all the same, and the reason is recorded in the commit"
-            ))
-        })
-        .collect()
+    let problem = |gate: &GateResult| {
+        let of = gate.collection.as_ref().map(|id| format!("collection {id}: ")).unwrap_or_default();
+        let outcome = if all { "Not published" } else { "Withheld: what is published of it stays as it was" };
+        let alone = gate.collection.as_ref().filter(|id| job.gates.hold == Hold::Collection && !gone.contains(*id));
+        let alone = alone.map(|id| format!("--collection {id} ")).unwrap_or_default();
+        Problem::error(code(gate), format!("gate: {of}{}. {outcome}", gate.message)).hint(format!(
+            "`pacha show {run_id}` has the causes; to publish all the same: pacha run {} {alone}--accept \"reason\"; the reason is recorded in the commit",
+            job.name
+        ))
+    };
+    fired.iter().filter(|gate| gate.halts).map(problem).collect()
 }
 
 #[cfg(test)]
@@ -96,18 +104,18 @@ mod tests {
     #[test]
     fn a_small_collection_may_lose_what_a_large_one_may_not() {
         let gates = Gates::default();
-        let look = |counts: Counts| look(&gates, &BTreeMap::from([("a".to_owned(), counts)]), &BTreeMap::new(), counts, true);
+        let look = |counts: Counts| look(&gates, &BTreeMap::from([("a".to_owned(), counts)]), &BTreeMap::new());
         assert!(look(counts(gates.floor - 1, 0, gates.floor - 1)).iter().all(|gate| gate.code != "PG401"));
         let fired = look(counts(1_250, 610, 640));
-        assert!(fired[0].halts && fired[0].message.starts_with("640 of 1250 (51.2 %) quarantined, limit 40 %"), "{fired:?}");
+        assert!(fired[0].halts && fired[0].message.starts_with("640 of 1,250 (51.2 %) quarantined, limit 40 %"), "{fired:?}");
     }
 
     #[test]
     fn the_first_run_has_nothing_to_fall_from() {
         let gates = Gates::default();
         let now = BTreeMap::from([("a".to_owned(), counts(100, 50, 0))]);
-        assert!(look(&gates, &now, &BTreeMap::new(), counts(100, 50, 0), true).is_empty());
+        assert!(look(&gates, &now, &BTreeMap::new()).is_empty());
         let before = BTreeMap::from([("a".to_owned(), CollectionState { counts: counts(100, 100, 0), ..CollectionState::default() })]);
-        assert!(look(&gates, &now, &before, counts(100, 50, 0), true)[0].halts);
+        assert!(look(&gates, &now, &before)[0].halts);
     }
 }

@@ -3,7 +3,7 @@
 //! Until it is committed a proposal changes nothing; [`after`] is the state that it would lead to, for what has to look
 //! at the tables before they are published: steps, checks over whole tables, gates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -11,12 +11,12 @@ use schemas::problem::Problem;
 
 use super::carry::Carried;
 use super::prepare::Prepared;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::mapping::MappingPlan;
 use crate::mapping::compose::RECORD;
 use crate::project::Job;
 use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
-use crate::table::{CollectionState, Columns, Counts, DataFile, Inputs, Operation, Proposal, Snapshot, TableChange};
+use crate::table::{CollectionState, Columns, Counts, DataFile, Inputs, Operation, Proposal, Snapshot, TableChange, TableState};
 
 /// What the units of a run have made.
 #[derive(Debug, Default)]
@@ -40,10 +40,29 @@ impl Made {
         }
         self.findings.extend(manifest.findings);
     }
+
+    /// The files as the tables of a database that holds nothing else.
+    pub(super) fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::default();
+        for (name, schema) in &self.schemas {
+            let mut files: Vec<DataFile> = self.files.iter().filter(|file| &file.table == name).map(data_file).collect();
+            files.sort_by(|one, other| one.path.cmp(&other.path));
+            let schema = Columns::new(schema).map_err(Error::from)?;
+            snapshot.tables.insert(name.clone(), TableState { schema, files, ..TableState::default() });
+        }
+        Ok(snapshot)
+    }
+
+    /// Puts other files in the place of some of a table.
+    pub(super) fn exchange(&mut self, table: &str, carried: Carried) {
+        let gone: HashSet<String> = carried.remove.into_iter().collect();
+        self.files.retain(|file| file.table != table || !gone.contains(&data_file(file).path));
+        self.files.extend(carried.add);
+    }
 }
 
-/// The columns of the tables that a run writes.
-pub(super) fn schemas(job: &Job, prepared: &Prepared) -> BTreeMap<String, SchemaRef> {
+/// The columns of the tables that a run writes for all collections but those that are `held` back.
+pub(super) fn schemas(job: &Job, prepared: &Prepared, held: &BTreeSet<String>) -> BTreeMap<String, SchemaRef> {
     let mut schemas = BTreeMap::new();
     if let Some(target) = &job.target {
         let fields = target.arrow_schema();
@@ -52,6 +71,9 @@ pub(super) fn schemas(job: &Job, prepared: &Prepared) -> BTreeMap<String, Schema
         schemas.insert("findings".into(), sink::findings_schema());
     }
     for (unit, planned) in prepared.units.iter().filter(|_| job.output.vernacular) {
+        if unit.collections.iter().all(|run| held.contains(&run.collection.id)) {
+            continue;
+        }
         if let Some(schema) = vernacular_schema(planned) {
             schemas.insert(format!("vernacular_{}", unit.source.name), schema);
         }
@@ -69,10 +91,10 @@ fn vernacular_schema(planned: &MappingPlan) -> Option<SchemaRef> {
     }
 }
 
-/// The collections that ran, with their new state.
+/// The collections of which something was made, with their new state.
 pub(super) fn collections(proposal: &mut Proposal, prepared: &Prepared, made: &Made) {
     for run in prepared.units.iter().flat_map(|(unit, _)| &unit.collections) {
-        let counts = made.counts.get(&run.collection.id).copied().unwrap_or_default();
+        let Some(&counts) = made.counts.get(&run.collection.id) else { continue };
         proposal.counts += counts;
         proposal.inputs.pages += run.pinned.pages.len() as u64;
         proposal.inputs.bytes += run.pinned.bytes();
@@ -99,6 +121,7 @@ pub(super) fn tables(
     made: &Made,
     before: &Snapshot,
     mut carried: BTreeMap<String, Carried>,
+    held: &BTreeSet<String>,
 ) -> Result<()> {
     let names: BTreeSet<String> = made.schemas.keys().chain(carried.keys()).cloned().collect();
     let mut changes = BTreeMap::new();
@@ -108,7 +131,7 @@ pub(super) fn tables(
             (None, Some(table)) => table.schema.clone(),
             (None, None) => continue,
         };
-        same_columns(proposal, job, name, &columns, before)?;
+        same_columns(proposal, job, name, &columns, before, held)?;
         let carried = carried.remove(name).unwrap_or_default();
         let written = made.files.iter().filter(|file| &file.table == name).chain(&carried.add);
         let add = written.map(data_file).collect();
@@ -120,20 +143,22 @@ pub(super) fn tables(
 }
 
 /// A table cannot change its columns while rows of the old form stay in it.
-fn same_columns(proposal: &Proposal, job: &Job, name: &str, columns: &Columns, before: &Snapshot) -> Result<()> {
+fn same_columns(proposal: &Proposal, job: &Job, name: &str, columns: &Columns, before: &Snapshot, held: &BTreeSet<String>) -> Result<()> {
     let Some(table) = before.tables.get(name).filter(|table| &table.schema != columns) else { return Ok(()) };
-    let stays = table
+    let mut stay = table
         .files
         .iter()
         .flat_map(|file| &file.collections)
-        .any(|id| !proposal.collections.contains_key(id) && !proposal.removed_collections.contains(id));
-    if !stays {
-        return Ok(());
-    }
+        .filter(|id| !proposal.collections.contains_key(*id) && !proposal.removed_collections.contains(*id));
+    let Some(stays) = stay.next() else { return Ok(()) };
     let problem = Problem::error(
         "PS530",
-        format!("the columns of {}.{name} have changed, and other collections still have rows of the old form", job.database),
+        format!("the columns of {}.{name} have changed, and collection {stays} still has rows of the old form", job.database),
     );
+    if held.contains(stays) {
+        let hint = format!("mend what its gate complains of, or publish it with the others: pacha run {} --accept \"reason\"", job.name);
+        return Err(Error::new(Kind::Withheld, problem.hint(hint)));
+    }
     Err(Error::configuration(problem.hint(format!("run all collections: pacha run {} --force", job.name))))
 }
 

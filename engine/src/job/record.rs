@@ -3,7 +3,7 @@
 //! There is no service to ask and no database to run: whoever sees the warehouse sees the runs. The states are AWS Glue's.
 //! The record is for people and scripts and decides nothing; what is published is in the commit log alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use super::gate::GateResult;
 use crate::error::{Error, Kind, Result};
 use crate::sink::FindingGroup;
 use crate::storage::{Location, durable};
-use crate::table::{Counts, Database, TableState, Version, crash_point, instant};
+use crate::table::{Counts, Database, TableState, Version, counted, crash_point, instant};
 
 pub mod process;
 pub mod read;
@@ -114,6 +114,8 @@ pub struct RunRecord {
     pub findings: Vec<FindingGroup>,
     /// What the gates said.
     pub gates: Vec<GateResult>,
+    /// Collections that ran and were not published, because of a gate: theirs are counts and findings, but no rows.
+    pub withheld: BTreeSet<String>,
     /// The warehouse, as a path or URL.
     pub warehouse: String,
     /// What to type next.
@@ -200,6 +202,17 @@ impl RunRecord {
             process: Some(Process::current()),
             ..Self::default()
         }
+    }
+
+    /// Ends the run with what it published, which is all but what gates `withheld`.
+    pub fn succeed(&mut self, withheld: Option<&Error>) {
+        if let Some(error) = withheld {
+            self.problems.extend(error.problems.0.iter().map(RecordedProblem::from));
+            let all = self.counts.collections.keys().filter(|id| !self.withheld.contains(*id)).count() + self.withheld.len();
+            let of = counted(all as u64, "collection");
+            self.state_detail = Some(format!("{} of {of} withheld by a gate", self.withheld.len()));
+        }
+        self.become_state(RunState::Succeeded);
     }
 
     /// Ends the run with an error: its problems, and the state that follows from its kind.

@@ -17,14 +17,15 @@ use super::gate::{self, GateResult};
 use super::prepare::{Prepared, Request, prepare};
 use super::proposal::{self, Made};
 use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
+use super::unit::RunCollection;
 use super::{carry, key, step, unique};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
-use crate::project::Job;
+use crate::project::{Hold, Job};
 use crate::query::tables::Overlay;
 use crate::session::Session;
 use crate::sink::{FindingGroup, Manifest};
-use crate::table::{Columns, Counts, DataFile, Database, Operation, Proposal, Snapshot, TableChange, crash_point};
+use crate::table::{Columns, Counts, DataFile, Database, Operation, Proposal, Snapshot, TableChange, counted, crash_point};
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
@@ -66,18 +67,22 @@ pub async fn run(
         () = stop => Err(Error::new(Kind::Stopped, Problem::error("PR001", "the run was stopped").hint(format!("nothing was published; run again with: pacha run {}", job.name)))),
     };
     let outcome = match outcome {
-        Ok(Some((base, proposal))) => publish(&database, &base, proposal, &mut record).await,
-        Ok(None) => Ok(()),
+        Ok(Some(ready)) => publish(&database, ready, &mut record).await,
+        Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
-    let error = outcome.err();
-    if let Some(error) = &error {
-        record.fail(error);
-        if error.kind != Kind::Configuration {
-            clean_up(&database, &record.id, error).await;
+    let error = match outcome {
+        Ok(withheld) => {
+            record.succeed(withheld.as_ref());
+            withheld
         }
-    } else {
-        record.become_state(RunState::Succeeded);
+        Err(error) => {
+            record.fail(&error);
+            Some(error)
+        }
+    };
+    if let Some(error) = error.as_ref().filter(|error| error.kind != Kind::Configuration) {
+        clean_up(&database, &record.id, error).await;
     }
     record.next = next_command(job, &record);
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
@@ -93,7 +98,7 @@ pub async fn run(
     Ok((record, error))
 }
 
-/// Removes what a run wrote that did not publish. Tasks of a run that was stopped may still be closing a file, so it looks
+/// Removes what a run wrote and did not publish. Tasks of a run that was stopped may still be closing a file, so it looks
 /// again until nothing more appears; where it is not known whether the commit was published, nothing is removed.
 async fn clean_up(database: &Database, run_id: &str, error: &Error) {
     if error.problems.0.iter().any(|problem| problem.code == "PS522") {
@@ -123,15 +128,24 @@ async fn bury(database: &Database) {
     }
 }
 
-async fn publish(database: &Database, base: &Snapshot, proposal: Proposal, record: &mut RunRecord) -> Result<()> {
-    let version = database.commit(base, proposal).await?;
-    record.version = Some(version);
-    Ok(())
+/// What is ready to be published.
+struct Ready {
+    base: Snapshot,
+    proposal: Proposal,
+    /// What is to be said of the collections that are not in it.
+    withheld: Vec<Problem>,
+}
+
+/// Commits; what was withheld all the same is the error of a run that published.
+async fn publish(database: &Database, ready: Ready, record: &mut RunRecord) -> Result<Option<Error>> {
+    record.version = Some(database.commit(&ready.base, ready.proposal).await?);
+    Ok((!ready.withheld.is_empty()).then_some(Error { kind: Kind::Withheld, problems: Problems(ready.withheld) }))
 }
 
 fn next_command(job: &Job, record: &RunRecord) -> String {
     let total = record.counts.total;
     match record.state {
+        RunState::Succeeded if !record.withheld.is_empty() => format!("pacha show {}", record.id),
         RunState::Succeeded if total.quarantined > 0 => format!("pacha findings {}", job.name),
         RunState::Succeeded => {
             let table = if job.target.is_some() { "mapped" } else { job.steps.first().map_or("mapped", |step| step.table.value.as_str()) };
@@ -150,7 +164,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Everything before the commit; nothing to commit if nothing changed.
-    async fn until_commit(&self, record: &mut RunRecord) -> Result<Option<(Snapshot, Proposal)>> {
+    async fn until_commit(&self, record: &mut RunRecord) -> Result<Option<Ready>> {
         let database = &self.to.database;
         let before = Arc::new(database.snapshot(None).await?);
         let prepared = prepare(self.session, self.job, &self.options.request, &before).await?;
@@ -159,7 +173,9 @@ impl Work<'_> {
         let removed = self.removed(&before);
         let run_key = self.run_key(&prepared).await?;
         let nothing_ran = prepared.units.is_empty() && removed.is_empty();
-        if nothing_ran && !self.options.request.force && before.run_keys.get(&self.job.name) == Some(&run_key) {
+        // Without steps the result is that of the collections, and theirs is what it was.
+        let same = before.run_keys.get(&self.job.name) == Some(&run_key) || (before.version > 0 && self.job.steps.is_empty());
+        if nothing_ran && same && !self.options.request.force {
             record.unchanged = true;
             record.version = Some(before.version);
             record.remember_tables(&before.tables);
@@ -176,29 +192,41 @@ impl Work<'_> {
         for id in &ran {
             made.counts.entry(id.clone()).or_default();
         }
-        let touched: BTreeSet<String> = ran.iter().chain(&removed).cloned().collect();
-        let carried = carry::carry(self.session, self.options.backend, self.to, &before, &touched).await?;
+        record.counts = RunCounts::of(made.counts.clone());
+        record.findings = FindingGroup::merged(std::mem::take(&mut made.findings));
+        record.problems.extend(without_records(&prepared, &made));
+        let verdict = self.gates(record, &made.counts, &removed, &before)?;
+        self.leave_out(&prepared, &mut made, &verdict.held).await?;
+        let (ran, removed) = (&ran - &verdict.held, &removed - &verdict.held);
+        let carried = carry::carry(self.session, self.options.backend, self.to, &before, &(&ran | &removed)).await?;
         let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
         let partial = !self.options.request.collections.is_empty();
-        proposal.run_key = if partial { before.run_keys.get(&self.job.name).cloned() } else { Some(run_key) };
+        proposal.run_key = match before.run_keys.get(&self.job.name) {
+            // What is withheld is tried again by every run, until it passes or is accepted.
+            _ if !verdict.held.is_empty() => None,
+            last if partial => last.cloned(),
+            _ => Some(run_key),
+        };
         proposal.parameters.clone_from(&prepared.parameters);
         proposal.removed_collections = removed;
+        if !verdict.overrides.is_empty() {
+            proposal.message = self.options.accept.as_ref().map(|reason| format!("accepted: {reason}"));
+            proposal.overrides = verdict.overrides;
+        }
         proposal::collections(&mut proposal, &prepared, &made);
-        proposal::tables(&mut proposal, self.job, &made, &before, carried)?;
-        self.unique(&mut proposal, &mut made, &before, &ran).await?;
+        if let Err(mut error) = proposal::tables(&mut proposal, self.job, &made, &before, carried, &verdict.held) {
+            if error.kind == Kind::Withheld {
+                record.withheld.extend(ran);
+                error.problems.extend(verdict.problems);
+            }
+            return Err(error);
+        }
+        let shared = self.unique(&mut proposal, &before, &ran).await?;
+        record.findings = FindingGroup::merged(std::mem::take(&mut record.findings).into_iter().chain(shared));
         self.steps(&mut proposal, &prepared, &before).await?;
         crash_point("after-data-files");
-        record.counts = RunCounts::of(proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect());
         record.remember_tables(&proposal::after(&before, &proposal).tables);
-        record.findings = FindingGroup::merged(std::mem::take(&mut made.findings));
-        record.problems.extend(proposal.collections.iter().filter(|(_, state)| state.counts.input == 0 && state.pages > 0).map(
-            |(id, state)| {
-                let problem = Problem::warning("PX109", format!("collection {id}: no records in {} pages", state.pages));
-                RecordedProblem::from(&problem.hint(format!("look at its pages: pacha inspect {id}")))
-            },
-        ));
-        self.gates(record, &mut proposal, &before)?;
-        Ok(Some((Snapshot::clone(&before), proposal)))
+        Ok(Some(Ready { base: Snapshot::clone(&before), proposal, withheld: verdict.problems }))
     }
 
     async fn execute(&self, prepared: &Prepared) -> Result<Made> {
@@ -209,8 +237,22 @@ impl Work<'_> {
         for manifest in manifests {
             made.take(manifest);
         }
-        made.schemas = proposal::schemas(self.job, prepared);
+        made.schemas = proposal::schemas(self.job, prepared, &BTreeSet::new());
         Ok(made)
+    }
+
+    /// Takes the collections that are held back out of what was made, and out of the files that others share with them.
+    async fn leave_out(&self, prepared: &Prepared, made: &mut Made, held: &BTreeSet<String>) -> Result<()> {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let written = Arc::new(made.snapshot()?);
+        for (table, carried) in carry::carry(self.session, self.options.backend, self.to, &written, held).await? {
+            made.exchange(&table, carried);
+        }
+        made.counts.retain(|id, _| !held.contains(id));
+        made.schemas = proposal::schemas(self.job, prepared, held);
+        Ok(())
     }
 
     /// Collections of the last version that no job of this database has any more.
@@ -258,8 +300,9 @@ impl Work<'_> {
     }
 
     /// Values that two records share although the target says that none may: a finding each.
-    async fn unique(&self, proposal: &mut Proposal, made: &mut Made, before: &Arc<Snapshot>, ran: &BTreeSet<String>) -> Result<()> {
-        let Some(target) = self.job.target.as_ref().filter(|_| !ran.is_empty()) else { return Ok(()) };
+    async fn unique(&self, proposal: &mut Proposal, before: &Arc<Snapshot>, ran: &BTreeSet<String>) -> Result<Vec<FindingGroup>> {
+        let mut groups = Vec::new();
+        let Some(target) = self.job.target.as_ref().filter(|_| !ran.is_empty()) else { return Ok(groups) };
         for field in target.fields.iter().filter(|field| field.unique.is_some()) {
             let level = field.unique.unwrap_or(Level::Warn);
             let after = Arc::new(proposal::after(before, proposal));
@@ -271,7 +314,7 @@ impl Work<'_> {
             }
             let records: u64 = files.files.iter().map(|file| file.rows).sum();
             if records > 0 {
-                made.findings.push(FindingGroup {
+                groups.push(FindingGroup {
                     severity: level.as_str().into(),
                     code: "PV321".into(),
                     field: Some(field.name.clone()),
@@ -281,7 +324,7 @@ impl Work<'_> {
                 });
             }
         }
-        Ok(())
+        Ok(groups)
     }
 
     /// The SQL steps, in order; each sees the ones before it.
@@ -300,35 +343,69 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn gates(&self, record: &mut RunRecord, proposal: &mut Proposal, before: &Snapshot) -> Result<()> {
+    /// What the gates let through. Those of a collection hold it back, or the whole run if the job says so; the gate for
+    /// the whole looks at what would be published then.
+    fn gates(
+        &self,
+        record: &mut RunRecord,
+        counts: &BTreeMap<String, Counts>,
+        removed: &BTreeSet<String>,
+        before: &Snapshot,
+    ) -> Result<Verdict> {
+        let mut verdict = Verdict::default();
         if self.job.target.is_none() {
-            return Ok(());
+            return Ok(verdict);
         }
-        let counts = proposal.collections.iter().map(|(id, state)| (id.clone(), state.counts)).collect();
-        let whole = self.options.request.collections.is_empty();
-        let after = proposal::after(before, proposal);
-        let mut total = Counts::default();
-        for state in after.collections.values() {
-            total += state.counts;
-        }
-        let mut counts: BTreeMap<String, Counts> = counts;
+        let mut counts = counts.clone();
         // A collection whose file is gone falls to nothing: the gate for a fall is the gate for that too.
-        counts.extend(proposal.removed_collections.iter().map(|id| (id.clone(), Counts::default())));
-        let fired: Vec<GateResult> = gate::look(&self.job.gates, &counts, &before.collections, total, whole);
+        counts.extend(removed.iter().map(|id| (id.clone(), Counts::default())));
+        let mut fired = gate::look(&self.job.gates, &counts, &before.collections);
+        if self.options.accept.is_none() {
+            verdict.held = fired.iter().filter(|gate| gate.halts).filter_map(|gate| gate.collection.clone()).collect();
+        }
+        if self.options.request.collections.is_empty() {
+            let stay = before.collections.iter().filter(|(id, _)| !counts.contains_key(*id) || verdict.held.contains(*id));
+            let come = counts.iter().filter(|(id, _)| !verdict.held.contains(*id));
+            let mapped = stay.map(|(_, state)| state.counts.mapped).chain(come.map(|(_, counts)| counts.mapped)).sum();
+            fired.extend(gate::look_at_all(&self.job.gates, mapped));
+        }
         record.gates.clone_from(&fired);
-        let halting = gate::withheld(&fired, &record.id);
-        if halting.is_empty() {
-            return Ok(());
+        let mut halting = fired.iter().filter(|gate| gate.halts).peekable();
+        if halting.peek().is_none() {
+            return Ok(verdict);
         }
-        match &self.options.accept {
-            Some(reason) => {
-                let halts = fired.iter().filter(|gate| gate.halts);
-                let of = |gate: &GateResult| gate.collection.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
-                proposal.overrides = halts.map(|gate| format!("{} {}{}", gate.code, of(gate), gate.message)).collect();
-                proposal.message = Some(format!("accepted: {reason}"));
-                Ok(())
-            }
-            None => Err(Error { kind: Kind::Withheld, problems: Problems(halting) }),
+        if self.options.accept.is_some() {
+            let of = |gate: &GateResult| gate.collection.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+            verdict.overrides = halting.map(|gate| format!("{} {}{}", gate.code, of(gate), gate.message)).collect();
+            return Ok(verdict);
         }
+        let all = self.job.gates.hold == Hold::Run || verdict.held.len() == counts.len() || halting.any(|gate| gate.collection.is_none());
+        verdict.problems = gate::withheld(&fired, self.job, &record.id, all, removed);
+        record.withheld = if all { counts.into_keys().collect() } else { verdict.held.clone() };
+        if all { Err(Error { kind: Kind::Withheld, problems: Problems(verdict.problems) }) } else { Ok(verdict) }
     }
+}
+
+/// What the gates let through.
+#[derive(Default)]
+struct Verdict {
+    /// Collections that are held back.
+    held: BTreeSet<String>,
+    /// What is to be said of them.
+    problems: Vec<Problem>,
+    /// Gates that the user has overridden.
+    overrides: Vec<String>,
+}
+
+/// Collections whose pages hold nothing.
+fn without_records(prepared: &Prepared, made: &Made) -> Vec<RecordedProblem> {
+    let ran = prepared.units.iter().flat_map(|(unit, _)| &unit.collections);
+    let empty =
+        ran.filter(|run| !run.pinned.pages.is_empty() && made.counts.get(&run.collection.id).is_none_or(|counts| counts.input == 0));
+    let problem = |run: &RunCollection| {
+        let (id, pages) = (&run.collection.id, counted(run.pinned.pages.len() as u64, "page"));
+        let problem = Problem::warning("PX109", format!("collection {id}: no records in {pages}"));
+        RecordedProblem::from(&problem.hint(format!("look at its pages: pacha inspect {id}")))
+    };
+    empty.map(problem).collect()
 }

@@ -23,5 +23,5 @@ pub use cloud::{AwsSettings, GlueSettings, Partitions, S3Settings};
 pub use collection::{Collection, FreeValue, Given, Harvest};
 pub use job::{Input, Job, Param, Step};
 pub use load::{FILE, Project};
-pub use settings::{CatalogKind, Gates, Limits, Output, Settings};
+pub use settings::{CatalogKind, Gates, Hold, Limits, Output, Settings};
 pub use sql::{MappingFile, Sql};

@@ -76,6 +76,18 @@ pub struct Gates {
     pub floor: u64,
     /// Records that the whole run must map, at least.
     pub min_records: u64,
+    /// What a gate that halts on one collection holds back.
+    pub hold: Hold,
+}
+
+/// What is held back when a gate halts on one collection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// That collection; the others are published.
+    #[default]
+    Collection,
+    /// The whole run.
+    Run,
 }
 
 impl Default for Output {
@@ -92,7 +104,15 @@ impl Default for Limits {
 
 impl Default for Gates {
     fn default() -> Self {
-        Self { quarantined_warn: 0.2, quarantined_halt: 0.4, fall_warn: 0.15, fall_halt: 0.3, floor: 10, min_records: 0 }
+        Self {
+            quarantined_warn: 0.2,
+            quarantined_halt: 0.4,
+            fall_warn: 0.15,
+            fall_halt: 0.3,
+            floor: 10,
+            min_records: 0,
+            hold: Hold::default(),
+        }
     }
 }
 
@@ -136,6 +156,9 @@ impl Gates {
         read_share(table, "fall_halt", &mut self.fall_halt);
         self.floor = table.integer("floor").map_or(self.floor, |floor| floor.value);
         self.min_records = table.integer("min_records").map_or(self.min_records, |records| records.value);
+        if table.has("hold") {
+            self.hold = if table.word("hold", &["collection", "run"]) == "run" { Hold::Run } else { Hold::Collection };
+        }
         for (name, warn, halt) in [("quarantined", self.quarantined_warn, self.quarantined_halt), ("fall", self.fall_warn, self.fall_halt)]
         {
             if warn > halt {

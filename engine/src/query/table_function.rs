@@ -194,6 +194,7 @@ async fn runs(session: &Session, job: Option<&str>) -> Result<Arc<dyn TableProvi
         ("in", numbers(all().map(|run| run.counts.total.input))),
         ("mapped", numbers(all().map(|run| run.counts.total.mapped))),
         ("quarantined", numbers(all().map(|run| run.counts.total.quarantined))),
+        ("withheld", numbers(all().map(|run| run.withheld.len() as u64))),
         ("problem", texts(all().map(|run| run.problems.first().map(|problem| problem.message.clone())))),
     ])
 }

@@ -102,6 +102,11 @@ impl fmt::Display for Thousands {
     }
 }
 
+/// How many there are of something: `1 record`, `1,250 records`.
+pub fn counted(count: u64, word: &str) -> String {
+    format!("{} {word}{}", Thousands(count), if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

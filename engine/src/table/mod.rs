@@ -30,7 +30,7 @@ pub mod snapshot;
 pub mod strays;
 
 pub use commit::{CollectionState, Commit, DataFile, Inputs, Operation, Proposal, RowHash, TableChange, Version};
-pub use counts::{Counts, Thousands};
+pub use counts::{Counts, Thousands, counted};
 pub use crash::crash_point;
 pub use log::Database;
 pub use read::TableVersion;

@@ -40,5 +40,6 @@ fn summary(record: &RunRecord, error: Option<&engine::Error>) -> String {
     }
     let said = error.map_or(0, |error| error.problems.0.len());
     let problems = record.problems[..record.problems.len().saturating_sub(said)].to_vec();
-    show::text(&RunRecord { problems, ..record.clone() })
+    let gates = record.gates.iter().filter(|gate| error.is_none() || !gate.halts).cloned().collect();
+    show::text(&RunRecord { problems, gates, ..record.clone() })
 }

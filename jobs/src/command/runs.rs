@@ -30,7 +30,8 @@ pub(crate) async fn runs(global: &Global, job: Option<&str>, limit: usize, form:
             let remark = if run.unchanged {
                 "unchanged".to_owned()
             } else {
-                run.problems.first().map_or(String::new(), |problem| show::cut(&problem.message, 60))
+                let first = run.state_detail.as_ref().or(run.problems.first().map(|problem| &problem.message));
+                first.map_or(String::new(), |text| show::cut(text, 60))
             };
             [
                 run.id.clone(),

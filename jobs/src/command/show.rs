@@ -25,7 +25,8 @@ pub(crate) async fn show(global: &Global, id: &str, form: Form, printer: &Printe
 /// The run for people: what became of the records, where they are, what was noticed, what to type next.
 pub(crate) fn text(record: &RunRecord) -> String {
     let mut out = format!("{} · run {} · {}", record.job, record.id, record.state);
-    let _ = writeln!(out, " in {:.1} s", record.seconds);
+    let detail = record.state_detail.as_ref().map(|detail| format!(" · {detail}")).unwrap_or_default();
+    let _ = writeln!(out, " in {:.1} s{detail}", record.seconds);
     // What a gate says stands with the gates, below the findings that it is about.
     let of_gate = |code: &str| record.gates.iter().any(|gate| gate.code == code);
     for problem in record.problems.iter().filter(|problem| !of_gate(&problem.code)) {
@@ -60,7 +61,9 @@ pub(crate) fn text(record: &RunRecord) -> String {
         let _ = writeln!(out, "gate {}{of} {}", gate.code, gate.message);
     }
     if let Some(version) = record.version {
-        let _ = writeln!(out, "\nversion {version} of {}", record.database);
+        let _ = writeln!(out, "\nversion {version} of {}{}", record.database, without(record));
+    } else if !record.withheld.is_empty() {
+        let _ = writeln!(out, "\nnothing was published");
     }
     let _ = write!(out, "next: {}", record.next);
     out
@@ -71,13 +74,24 @@ fn collections(record: &RunRecord, out: &mut String) {
     if all.len() < 2 {
         return;
     }
-    let odd = |id: &&String| all.len() <= LISTED || all[*id].input != all[*id].mapped;
+    let odd = |id: &&String| all.len() <= LISTED || all[*id].input != all[*id].mapped || record.withheld.contains(*id);
     let shown: Vec<&String> = all.keys().filter(odd).take(LISTED).collect();
     for id in &shown {
-        let _ = writeln!(out, "  {id}  {}", all[*id]);
+        let withheld = if record.withheld.contains(*id) { " · withheld" } else { "" };
+        let _ = writeln!(out, "  {id}  {}{withheld}", all[*id]);
     }
     if shown.len() < all.len() {
         let _ = writeln!(out, "  … and {} more collections", thousands((all.len() - shown.len()) as u64));
+    }
+}
+
+/// What a version lacks of what its run has read.
+fn without(record: &RunRecord) -> String {
+    let listed: Vec<&str> = record.withheld.iter().take(LISTED).map(String::as_str).collect();
+    match record.withheld.len() {
+        0 => String::new(),
+        all if all > listed.len() => format!("; withheld: {} and {} more", listed.join(", "), all - listed.len()),
+        _ => format!("; withheld: {}", listed.join(", ")),
     }
 }
 
