@@ -53,7 +53,9 @@ fn whole(bytes: &[u8], limits: Limits, locator: &mut Locator<'_>) -> Result<()> 
     if let Some(encoding) = utf16(bytes) {
         let (text, _, damaged) = encoding.decode(bytes);
         if damaged {
-            locator.problem("PX114", || format!("the page is not all {}: what could not be read is U+FFFD", encoding.name()));
+            locator.problem("PX134", || {
+                format!("the page is not all {}: what could not be read is U+FFFD; mend or fetch the page again", encoding.name())
+            });
         }
         return whole(text.as_bytes(), limits, locator);
     }
