@@ -33,5 +33,7 @@ pub const LOOKUP: &str = "PC113";
 pub const JOB: &str = "PC114";
 /// Warning: a file in a project folder is not read.
 pub const IGNORED: &str = "PC120";
+/// Warning: files with mistakes are left out by a command that can do without them.
+pub const LEFT_OUT: &str = "PC121";
 /// Warning: there are no pages where a collection says, or no file where an input says.
 pub const NO_PAGES: &str = "PX103";

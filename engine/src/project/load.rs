@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use schemas::problem::{Problem, Problems, Source};
+use schemas::problem::{Problem, Problems, Severity, Source};
 use schemas::source::SourceSchema;
 use schemas::suggest;
 use schemas::target::TargetSchema;
@@ -66,28 +66,69 @@ impl Project {
     pub fn load(root: &Path, overrides: &[(String, String)]) -> Result<Self> {
         let mut problems = Problems::default();
         let head = read_head(root, overrides, &mut problems);
-        let sources = load_sources(root, &mut problems);
-        let targets = load_targets(root, &mut problems);
-        let lookups = files::load(root, "lookups", "csv", &mut problems, |stem, source, problems| {
-            check_name(name::identifier("a lookup", stem), source, problems);
-            lookup::check(source, problems);
-            Arc::clone(source)
-        });
-        let mappings = load_mappings(root, &sources, &mut problems);
-        let known = collection::Known { root, sources: &sources, mappings: &mappings };
-        let collections = files::load(root, "collections", "toml", &mut problems, |id, file, problems| {
-            Collection::read(id, file, &known, problems).map(Arc::new)
-        });
-        let known = job_file::Known { root, settings: &head.settings, collections: &collections, mappings: &mappings, targets: &targets };
-        let jobs =
-            files::load(root, "jobs", "toml", &mut problems, |name, file, problems| Arc::new(job_file::read(name, file, &known, problems)));
-        check_given(&jobs, &mut problems);
+        let mut project = Self::read(root, head, &mut problems, false);
         problems.0.sort_by_key(|problem| problem.severity);
         if problems.fatal() {
             return Err(Error::mistakes(problems));
         }
+        project.warnings = problems;
+        Ok(project)
+    }
+
+    /// Loads what is sound of the project in `root`, for commands that look at the warehouse: a file with a mistake is left
+    /// out, as if it were not there, and named in a warning.
+    ///
+    /// # Errors
+    /// The mistakes of `pacha.toml` and of the overrides.
+    pub fn load_sound(root: &Path, overrides: &[(String, String)]) -> Result<Self> {
+        let mut problems = Problems::default();
+        let head = read_head(root, overrides, &mut problems);
+        if problems.fatal() {
+            return Err(Error::mistakes(problems));
+        }
+        let mut project = Self::read(root, head, &mut problems, true);
+        if problems.fatal() {
+            let errors = problems.0.iter().filter(|problem| problem.severity == Severity::Error);
+            let files: BTreeSet<&str> =
+                errors.map(|problem| problem.place.as_ref().map_or(problem.message.as_str(), |place| &place.source.path)).collect();
+            let files = files.into_iter().collect::<Vec<_>>().join(", ");
+            let problem = Problem::warning(code::LEFT_OUT, format!("files with mistakes are left out here: {files}"));
+            problems = Problems(vec![problem.hint("`pacha check` shows the mistakes")]);
+        }
+        project.warnings = problems;
+        Ok(project)
+    }
+
+    /// Reads all files but `pacha.toml`; `sound`: nothing comes of a file with a mistake.
+    fn read(root: &Path, head: Head, problems: &mut Problems, sound: bool) -> Self {
+        let sources = load_sources(root, problems, sound);
+        let targets = load_targets(root, problems, sound);
+        let mut lookups = files::load(root, "lookups", "csv", problems, |stem, source, problems| {
+            check_name(name::identifier("a lookup", stem), source, problems);
+            lookup::check(source, problems);
+            Arc::clone(source)
+        });
+        let mut mappings = load_mappings(root, &sources, problems);
+        if sound {
+            leave_out(&mut lookups, "lookups", "csv", problems);
+            leave_out(&mut mappings, "mappings", "sql", problems);
+        }
+        let known = collection::Known { root, sources: &sources, mappings: &mappings };
+        let mut collections = files::load(root, "collections", "toml", problems, |id, file, problems| {
+            Collection::read(id, file, &known, problems).map(Arc::new)
+        });
+        if sound {
+            leave_out(&mut collections, "collections", "toml", problems);
+        }
+        let known = job_file::Known { root, settings: &head.settings, collections: &collections, mappings: &mappings, targets: &targets };
+        let mut jobs =
+            files::load(root, "jobs", "toml", problems, |name, file, problems| Arc::new(job_file::read(name, file, &known, problems)));
+        if sound {
+            leave_out(&mut jobs, "jobs", "toml", problems);
+        }
+        check_given(&jobs, problems);
         let folder = || std::path::absolute(root).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        Ok(Self {
+        Self {
             root: root.to_owned(),
             name: head.name.or_else(folder).unwrap_or_else(|| "project".to_owned()),
             warehouse: head.warehouse.unwrap_or_else(|| "warehouse".to_owned()),
@@ -99,8 +140,8 @@ impl Project {
             lookups,
             sources,
             targets,
-            warnings: problems,
-        })
+            warnings: Problems::default(),
+        }
     }
 
     /// A project without files, for SQL outside of one: the shipped schemas, and paths relative to `root`.
@@ -116,7 +157,7 @@ impl Project {
             mappings: BTreeMap::new(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
-            sources: load_sources(&root.join("."), &mut problems),
+            sources: load_sources(&root.join("."), &mut problems, false),
             targets: BTreeMap::new(),
             warnings: Problems::default(),
         }
@@ -170,28 +211,34 @@ fn read_head(root: &Path, overrides: &[(String, String)], problems: &mut Problem
     head
 }
 
-fn load_sources(root: &Path, problems: &mut Problems) -> BTreeMap<String, Arc<SourceSchema>> {
+fn load_sources(root: &Path, problems: &mut Problems, sound: bool) -> BTreeMap<String, Arc<SourceSchema>> {
     let shipped = SourceSchema::shipped_names().into_iter().filter_map(|name| Some((name.to_owned(), SourceSchema::shipped(name)?)));
     let mut sources: BTreeMap<_, _> = shipped.collect();
-    let own = files::load(root, "schemas/sources", "toml", problems, |stem, file, problems| {
+    let mut own = files::load(root, "schemas/sources", "toml", problems, |stem, file, problems| {
         check_name(name::identifier("a source schema", stem), file, problems);
         let schema = SourceSchema::read(file, problems);
         check_schema("source", stem, &schema.name, sources.contains_key(stem), file, problems);
         Arc::new(schema)
     });
+    if sound {
+        leave_out(&mut own, "schemas/sources", "toml", problems);
+    }
     sources.extend(own);
     sources
 }
 
-fn load_targets(root: &Path, problems: &mut Problems) -> BTreeMap<String, Arc<TargetSchema>> {
+fn load_targets(root: &Path, problems: &mut Problems, sound: bool) -> BTreeMap<String, Arc<TargetSchema>> {
     let shipped = TargetSchema::shipped_names().into_iter().filter_map(|name| Some((name.to_owned(), TargetSchema::shipped(name)?)));
     let mut targets: BTreeMap<_, _> = shipped.collect();
-    let own = files::load(root, "schemas/targets", "toml", problems, |stem, file, problems| {
+    let mut own = files::load(root, "schemas/targets", "toml", problems, |stem, file, problems| {
         check_name(name::file_name("a target schema", stem), file, problems);
         let schema = TargetSchema::read(file, problems);
         check_schema("schema", stem, &schema.name, targets.contains_key(stem), file, problems);
         Arc::new(schema)
     });
+    if sound {
+        leave_out(&mut own, "schemas/targets", "toml", problems);
+    }
     targets.extend(own);
     targets
 }
@@ -214,6 +261,15 @@ fn load_mappings(
         }
         Arc::new(MappingFile { name: stem.to_owned(), source: Arc::clone(source) })
     })
+}
+
+/// Drops what came of files that have mistakes.
+fn leave_out<T>(all: &mut BTreeMap<String, T>, folder: &str, extension: &str, problems: &Problems) {
+    let errors = problems.0.iter().filter(|problem| problem.severity == Severity::Error);
+    let broken: BTreeSet<&str> = errors.filter_map(|problem| Some(problem.place.as_ref()?.source.path.as_str())).collect();
+    if !broken.is_empty() {
+        all.retain(|stem, _| !broken.contains(format!("{folder}/{stem}.{extension}").as_str()));
+    }
 }
 
 fn check_name(checked: Result<(), Problem>, source: &Arc<Source>, problems: &mut Problems) {

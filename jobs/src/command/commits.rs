@@ -8,7 +8,7 @@ use crate::cli::{Form, Global};
 use crate::printer::{Printer, table, thousands};
 
 pub(crate) async fn commits(global: &Global, database: &str, limit: usize, form: Form, printer: &Printer) -> Result<u8> {
-    let session = super::open(global, printer)?;
+    let session = super::open_sound(global, printer)?;
     super::rollback::known_database(&session, database).await?;
     let history = Database::open(session.warehouse.join(database)).history(limit).await?;
     if form == Form::Json {

@@ -7,13 +7,14 @@ use arrow::array::RecordBatch;
 use engine::query::tables::Overlay;
 use engine::session::Session;
 use engine::sql::mistake;
+use engine::table::counted;
 use engine::{Error, Result};
 use schemas::problem::{Problem, Source};
 use serde_json::{Value, json};
 
 use super::{DONE, rollback, show};
 use crate::cli::{Form, Global};
-use crate::printer::{Printer, thousands};
+use crate::printer::Printer;
 
 /// Examples shown of each cause.
 const EXAMPLES: usize = 3;
@@ -26,7 +27,7 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn findings(global: &Global, wanted: &Wanted, form: Form, printer: &Printer) -> Result<u8> {
-    let session = super::open(global, printer)?;
+    let session = super::open_sound(global, printer)?;
     let job = session.project.job(&wanted.job)?;
     if job.target.is_none() {
         let problem = Problem::error("PC141", format!("job {} has no target, so nothing is checked", job.name));
@@ -105,10 +106,9 @@ fn text(groups: &[Value], database: &str) -> String {
     for group in groups {
         let (count, records) = (group["count"].as_u64().unwrap_or_default(), group["records"].as_u64().unwrap_or_default());
         let field = group["field"].as_str().map_or(String::new(), |field| format!(" {field}"));
-        let plural = |count: u64, word: &str| format!("{} {word}{}", thousands(count), if count == 1 { "" } else { "s" });
         // What is found on a page concerns no record that is known.
-        let on = if records > 0 { format!(" on {}", plural(records, "record")) } else { String::new() };
-        let _ = writeln!(out, "{} {}{field}: {}{on}", shown(&group["severity"]), shown(&group["code"]), plural(count, "finding"));
+        let on = if records > 0 { format!(" on {}", counted(records, "record")) } else { String::new() };
+        let _ = writeln!(out, "{} {}{field}: {}{on}", shown(&group["severity"]), shown(&group["code"]), counted(count, "finding"));
         for example in group["examples"].as_array().into_iter().flatten() {
             let id = example["record_id"]
                 .as_str()

@@ -80,15 +80,23 @@ fn root(global: &Global) -> Result<PathBuf> {
     }
 }
 
+/// The session of the project that the user means, for commands that look at the warehouse: mistakes in the project's other
+/// files do not stop them.
+fn open_sound(global: &Global, printer: &Printer) -> Result<Session> {
+    let project = Arc::new(Project::load_sound(&root(global)?, &global.set)?);
+    printer.problems(project.warnings());
+    session(&project)
+}
+
 /// The session of the project that the user means.
 fn open(global: &Global, printer: &Printer) -> Result<Session> {
     session(&load(global, printer)?)
 }
 
-/// Like [`open`]; outside a project, a session over nothing but files.
+/// Like [`open_sound`]; outside a project, a session over nothing but files.
 fn open_anywhere(global: &Global, printer: &Printer) -> Result<Session> {
     if global.project.is_none() && global.set.is_empty() && Project::find(Path::new(".")).is_err() {
         return session(&Arc::new(Project::bare(Path::new("."))));
     }
-    open(global, printer)
+    open_sound(global, printer)
 }

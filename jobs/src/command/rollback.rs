@@ -19,7 +19,7 @@ pub(crate) async fn rollback(
     form: Form,
     printer: &Printer,
 ) -> Result<u8> {
-    let session = super::open(global, printer)?;
+    let session = super::open_sound(global, printer)?;
     known_database(&session, database).await?;
     let log = Database::open(session.warehouse.join(database));
     let version = log.rollback(to, &engine::job::record::new_id(), message).await?;

@@ -8,12 +8,13 @@ use crate::cli::{Form, Global};
 use crate::printer::{Printer, table, thousands};
 
 pub(crate) async fn runs(global: &Global, job: Option<&str>, limit: usize, form: Form, printer: &Printer) -> Result<u8> {
-    let session = super::open(global, printer)?;
-    if let Some(job) = job {
-        session.project.job(job)?;
-    }
+    let session = super::open_sound(global, printer)?;
     let mut all = record::all(&session.warehouse).await?;
     all.retain(|run| job.is_none_or(|job| run.job == job));
+    // A job whose file is gone, or has a mistake, has run all the same.
+    if let Some(job) = job.filter(|_| all.is_empty()) {
+        session.project.job(job)?;
+    }
     all.truncate(limit);
     if form == Form::Json {
         printer.json(&all);

@@ -13,7 +13,7 @@ use crate::printer::{Printer, table, thousands};
 const LISTED: usize = 20;
 
 pub(crate) async fn show(global: &Global, id: &str, form: Form, printer: &Printer) -> Result<u8> {
-    let session = super::open(global, printer)?;
+    let session = super::open_sound(global, printer)?;
     let found = record::find(&session.warehouse, id).await?;
     match form {
         Form::Json => printer.json(&found),
