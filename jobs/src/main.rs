@@ -4,6 +4,7 @@
 
 mod cli;
 mod command;
+mod log;
 mod printer;
 mod progress;
 mod signal;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     let printer = Printer::new(cli.global.color);
-    init_tracing();
+    log::init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -44,10 +45,4 @@ fn main() -> ExitCode {
     // Threads that still decode a page nobody waits for must not delay the prompt.
     runtime.shutdown_background();
     ExitCode::from(code)
-}
-
-fn init_tracing() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "off,pacha=info".into());
-    let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(false);
-    format.without_time().with_target(false).with_level(false).init();
 }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use clap::ColorChoice;
 use engine::Error;
 use engine::error::Kind;
-use schemas::problem::Problem;
+use schemas::problem::{Problem, printable};
 
 /// Writes results and messages.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +24,10 @@ impl Printer {
         Self { color }
     }
 
-    /// A result. A reader that has seen enough (`pacha … | head`) is no failure.
+    /// A result, without control characters that came with the data. A reader that has seen enough (`pacha … | head`) is no failure.
     pub(crate) fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
+        let text = printable(text);
         let ended = if text.ends_with('\n') || text.is_empty() { out.write_all(text.as_bytes()) } else { writeln!(out, "{text}") };
         if ended.and_then(|()| out.flush()).is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             std::process::exit(0);
@@ -43,7 +44,7 @@ impl Printer {
 
     /// A line for people, beside the result.
     pub(crate) fn note(&self, text: &str) {
-        eprintln!("{text}");
+        eprintln!("{}", printable(text));
     }
 
     /// Problems with their places.
@@ -60,6 +61,34 @@ impl Printer {
         if error.problems.0.len() > 1 && error.kind != Kind::Withheld {
             eprintln!("{} problems; nothing was changed", error.problems.0.len());
         }
+    }
+}
+
+/// Text on its way to a terminal: control characters of the data are written as in [`printable`].
+pub(crate) struct ForTerminal<W> {
+    out: W,
+    /// The beginning of a letter whose other bytes are still to come.
+    held: Vec<u8>,
+}
+
+impl<W: Write> ForTerminal<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, held: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for ForTerminal<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        let whole = std::str::from_utf8(&self.held).map_or_else(|error| error.valid_up_to(), str::len);
+        let text = String::from_utf8_lossy(&self.held[..whole]);
+        self.out.write_all(printable(&text).as_bytes())?;
+        self.held.drain(..whole);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -96,4 +125,19 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
         line(row.each_ref().map(String::as_str));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_in_the_data_reaches_a_terminal() {
+        let mut out = Vec::new();
+        let mut terminal = ForTerminal::new(&mut out);
+        for bytes in ["a\u{1b}[2Jé\tb\n\u{9b}".as_bytes(), "ç".as_bytes()].concat().chunks(1) {
+            terminal.write_all(bytes).unwrap();
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), "a\\u001b[2Jé\tb\n\\u009bç");
+    }
 }

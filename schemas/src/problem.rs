@@ -3,11 +3,30 @@
 //! Everything that can be wrong with a project's files or SQL becomes a [`Problem`]; callers collect them in
 //! [`Problems`] so that all are reported at once. Rendering is `annotate-snippets`, the printer of rustc's own errors.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// The text with its control characters, but for line ends and tabs, written as in JSON: `\u001b`. What comes from a page
+/// may be anything, and must not reach a terminal as a command to it.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if harmful(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
 
 /// How bad it is: errors stop a run, warnings do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,7 +119,8 @@ impl Problem {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(self.message.as_str()).id(self.code);
+        let (message, hint) = (printable(&self.message), self.hint.as_deref().map(printable));
+        let title = level.primary_title(message).id(self.code);
         let mut group = match &self.place {
             Some(place) => {
                 let (text, span) = (&place.source.text, clamp(&place.source.text, &place.span));
@@ -109,8 +129,8 @@ impl Problem {
             }
             None => Group::with_title(title),
         };
-        if let Some(hint) = &self.hint {
-            group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
+        if let Some(hint) = hint {
+            group = group.element(Level::HELP.with_name("hint").message(hint));
         }
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])

@@ -131,7 +131,12 @@ struct Summary {
     numbers: Vec<(&'static str, i64)>,
     dates: Vec<Option<String>>,
     fields: Vec<(String, String, i64, Option<String>)>,
+    /// Code, how often, and one of them: the record and what is wrong.
+    problems: Vec<(String, i64, String)>,
 }
+
+/// Codes of problems that are listed.
+const PROBLEMS: usize = 5;
 
 const NUMBERS: [(&str, &str); 5] = [
     ("records", "count(*)"),
@@ -153,7 +158,10 @@ async fn summary(session: &Session, from: &str, fields: &[Described]) -> Result<
     let number = |column: usize| row.column(column).as_primitive_opt::<Int64Type>().map_or(0, |values| values.value(0));
     let text = |column: usize| row.column(column).is_valid(0).then(|| array_value_to_string(row.column(column), 0).ok()).flatten();
     let base = NUMBERS.len();
+    let some = NUMBERS.iter().position(|(name, _)| *name == "problems").is_some_and(|column| number(column) > 0);
+    let problems = if some { problems(session, from).await? } else { Vec::new() };
     Ok(Summary {
+        problems,
         format: text(base + 2).unwrap_or_default(),
         numbers: NUMBERS.iter().enumerate().map(|(index, (name, _))| (*name, number(index))).collect(),
         dates: vec![text(base), text(base + 1)],
@@ -167,6 +175,18 @@ async fn summary(session: &Session, from: &str, fields: &[Described]) -> Result<
     })
 }
 
+/// The most frequent problems of the records, each with one example.
+async fn problems(session: &Session, from: &str) -> Result<Vec<(String, i64, String)>> {
+    let sql = format!(
+        "SELECT p['code'] AS code, count(*) AS count, min(concat(record_id, ': ', p['message'])) AS example
+         FROM (SELECT record_id, unnest(problems) AS p FROM {from}) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {PROBLEMS}"
+    );
+    let batch = rows(session, &sql).await?;
+    let text = |column: usize, row: usize| array_value_to_string(batch.column(column), row).unwrap_or_default();
+    let count = batch.column(1).as_primitive_opt::<Int64Type>();
+    Ok((0..batch.num_rows()).map(|row| (text(0, row), count.map_or(0, |count| count.value(row)), text(2, row))).collect())
+}
+
 impl Summary {
     fn live(&self) -> i64 {
         (self.numbers[0].1 - self.numbers[1].1).max(0)
@@ -177,6 +197,7 @@ impl Summary {
         let number = |value: i64| thousands(u64::try_from(value).unwrap_or_default());
         let mut out = format!("{what}: {}", self.format);
         for (name, value) in &self.numbers {
+            let name = if *value == 1 { name.strip_suffix('s').unwrap_or(name) } else { name };
             let _ = write!(out, " · {} {name}", number(*value));
         }
         if let (Some(first), Some(last)) = (&self.dates[0], &self.dates[1]) {
@@ -185,6 +206,11 @@ impl Summary {
         out.push('\n');
         if self.numbers[0].1 == 0 {
             out.push_str("no records were found here; the lines above say why, if a page is at fault\n");
+        }
+        let rows: Vec<[String; 3]> =
+            self.problems.iter().map(|(code, count, example)| [code.clone(), number(*count), show::cut(example, 120)]).collect();
+        if !rows.is_empty() {
+            let _ = write!(out, "\n{}", table(["problem", "count", "for example"], &rows));
         }
         let live = self.live().max(1) as f64;
         let found = self.fields.iter().filter(|(_, _, filled, _)| *filled > 0);
@@ -217,7 +243,9 @@ impl Summary {
             .iter()
             .map(|(name, data_type, filled, sample)| json!({ "name": name, "type": data_type, "filled": filled, "sample": sample }))
             .collect();
-        json!({ "what": what, "format": self.format, "counts": numbers, "datestamps": self.dates, "fields": fields })
+        let problems: Vec<_> =
+            self.problems.iter().map(|(code, count, example)| json!({ "code": code, "count": count, "example": example })).collect();
+        json!({ "what": what, "format": self.format, "counts": numbers, "datestamps": self.dates, "problems": problems, "fields": fields })
     }
 }
 

@@ -11,13 +11,14 @@ use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
 use engine::query::tables::Overlay;
 use engine::session::Session;
 use engine::sql::mistake;
+use engine::table::counted;
 use engine::{Error, Result};
 use futures::StreamExt;
-use schemas::problem::{Problem, Source};
+use schemas::problem::{Problem, Source, printable};
 
 use super::DONE;
 use crate::cli::{Global, SqlFormat};
-use crate::printer::Printer;
+use crate::printer::{ForTerminal, Printer};
 
 /// Rows of a table shown on a terminal; a pipe or a file gets all.
 const SHOWN: usize = 500;
@@ -83,11 +84,13 @@ async fn execute(session: &Session, source: &Arc<Source>, wanted: &Wanted, print
             Some(path) => {
                 let mut file = std::fs::File::create(path).map_err(|error| unwritable(path, &error))?;
                 let rows = print(frame, wanted.format_for(path), usize::MAX, &mut file).await?;
-                printer.note(&format!("{rows} rows written to {}", path.display()));
+                printer.note(&format!("{} written to {}", counted(rows, "row"), path.display()));
             }
             None => {
-                let limit = if std::io::stdout().is_terminal() { SHOWN } else { usize::MAX };
-                let mut out = std::io::stdout().lock();
+                let terminal = std::io::stdout().is_terminal();
+                let limit = if terminal { SHOWN } else { usize::MAX };
+                let out = std::io::stdout().lock();
+                let mut out: Box<dyn Write> = if terminal { Box::new(ForTerminal::new(out)) } else { Box::new(out) };
                 let rows = print(frame, wanted.format, limit, &mut out).await?;
                 drop(out);
                 if wanted.format == SqlFormat::Table && rows > limit as u64 {
@@ -114,7 +117,7 @@ async fn parquet(frame: DataFrame, path: &Path, printer: &Printer) -> Result<()>
         .first()
         .and_then(|batch| arrow::array::cast::as_primitive_array::<arrow::datatypes::UInt64Type>(batch.column(0)).iter().next())
         .flatten();
-    printer.note(&format!("{} rows written to {}", rows.unwrap_or_default(), path.display()));
+    printer.note(&format!("{} written to {}", counted(rows.unwrap_or_default(), "row"), path.display()));
     Ok(())
 }
 
@@ -167,8 +170,9 @@ fn table(schema: &SchemaRef, batches: &[RecordBatch], format: SqlFormat) -> Resu
     let none = [RecordBatch::new_empty(Arc::clone(schema))];
     let batches = if batches.is_empty() { &none } else { batches };
     let text = arrow::util::pretty::pretty_format_batches_with_options(batches, &options).map_err(|error| unprintable(&error))?.to_string();
+    let text = printable(&text);
     if format == SqlFormat::Table {
-        return Ok(text + "\n");
+        return Ok(text.into_owned() + "\n");
     }
     // Markdown is the same table without its frame, and with bars in the rule under the header.
     let lines: Vec<String> =

@@ -124,7 +124,7 @@ impl RecordFormat for XmlFormat {
     fn decode(&self, page: &Page, bytes: PageBytes, emit: Emit<'_>) -> Result<PageTally> {
         match bytes.unpack(self.whole).map_err(|error| unreadable(page, &error))? {
             Unpacked::Whole { bytes, fault: None } if bytes.is_empty() => {
-                Ok(PageTally { problems: vec![report::empty(page)], ..PageTally::default() })
+                Ok(PageTally { problems: vec![report::empty()], ..PageTally::default() })
             }
             Unpacked::Whole { bytes, fault } => {
                 let text = PageText::decode(&bytes);
@@ -132,15 +132,15 @@ impl RecordFormat for XmlFormat {
                 if let Some(fault) = fault {
                     // That the XML breaks off as well goes without saying.
                     tally.problems.retain(|problem| problem.code != "PX101");
-                    tally.problems.insert(0, report::unpacking(page, &fault, tally.records));
+                    tally.problems.insert(0, report::unpacking(&fault, tally.records));
                 }
-                tally.problems.extend(text.unknown.iter().map(|label| report::encoding(page, label)));
+                tally.problems.extend(text.unknown.iter().map(|label| report::encoding(label)));
                 Ok(tally)
             }
             Unpacked::Stream(reader) => {
                 let (mut stream, unknown) = Stream::new(reader).map_err(|error| unreadable(page, &error))?;
                 let mut tally = self.walk(page, &mut stream, emit)?;
-                tally.problems.extend(unknown.iter().map(|label| report::encoding(page, label)));
+                tally.problems.extend(unknown.iter().map(|label| report::encoding(label)));
                 Ok(tally)
             }
         }
@@ -303,8 +303,8 @@ impl<S: Source> Walk<'_, S> {
     fn eof(self) -> Result<PageTally> {
         let walker = &self.walking.walker;
         let problems = match &walker.seen.root {
-            Some((root, _)) if !walker.outside() => vec![report::cut_off(self.page, self.source, root, self.tally.records)],
-            _ if self.tally.records == 0 => report::no_records(self.page, &walker.seen, &self.format.plan),
+            Some((root, _)) if !walker.outside() => vec![report::cut_off(self.source, root, self.tally.records)],
+            _ if self.tally.records == 0 => report::no_records(&walker.seen, &self.format.plan),
             _ => Vec::new(),
         };
         self.done(problems)
@@ -317,8 +317,8 @@ impl<S: Source> Walk<'_, S> {
             }
             let records = self.tally.records;
             let problem = match error.kind() {
-                std::io::ErrorKind::Other => report::too_long(self.page, self.source, error, records),
-                _ => report::unpacking(self.page, &error.to_string(), records),
+                std::io::ErrorKind::Other => report::too_long(self.source, error, records),
+                _ => report::unpacking(&error.to_string(), records),
             };
             return self.done(vec![problem]);
         }
@@ -327,7 +327,7 @@ impl<S: Source> Walk<'_, S> {
             let at = self.source.error_position();
             return self.trailing(at, &error.to_string());
         }
-        let problem = report::broken(self.page, self.source, error, self.tally.records);
+        let problem = report::broken(self.source, error, self.tally.records);
         self.done(vec![problem])
     }
 
@@ -337,11 +337,11 @@ impl<S: Source> Walk<'_, S> {
         let mut problems = Vec::new();
         if seen.root.is_some() {
             if self.tally.records == 0 {
-                problems = report::no_records(self.page, seen, &self.format.plan);
+                problems = report::no_records(seen, &self.format.plan);
             }
-            problems.push(report::trailing(self.page, self.source, at, text, self.tally.records));
+            problems.push(report::trailing(self.source, at, text, self.tally.records));
         } else {
-            problems.push(report::not_xml(self.page, self.source, at, text));
+            problems.push(report::not_xml(self.source, at, text));
         }
         self.done(problems)
     }
@@ -363,7 +363,7 @@ impl<S: Source> Walk<'_, S> {
                 Ok(_) => {}
             }
         }
-        PageTally { problems: vec![report::html(self.page, &text)], ..self.tally }
+        PageTally { problems: vec![report::html(&text)], ..self.tally }
     }
 }
 

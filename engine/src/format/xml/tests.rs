@@ -303,7 +303,7 @@ fn a_broken_page_gives_its_good_records() {
     assert_eq!(decoded.codes(), ["PX101"]);
     assert_eq!(
         decoded.message(),
-        "not well-formed XML: data/9.xml line 9 col 14: <dc:title> closed by </dc:tile>; the 2 records before it were read, the rest of the page is missing; mend or fetch the page again"
+        "not well-formed XML: line 9 col 14: <dc:title> closed by </dc:tile>; the 2 records before it were read, the rest of the page is missing; mend or fetch the page again"
     );
 }
 
@@ -355,7 +355,7 @@ fn answers_that_are_not_records_say_what_they_are() {
     for (text, code, says) in cases {
         let decoded = decode("oai_dc", text);
         assert_eq!((decoded.tally.records, decoded.codes()), (0, vec![code]), "{text}: {:?}", decoded.tally);
-        assert!(decoded.message().contains(says) && decoded.message().contains("data/9.xml"), "{text}: {}", decoded.message());
+        assert!(decoded.message().contains(says), "{text}: {}", decoded.message());
     }
 }
 
