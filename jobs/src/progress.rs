@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::progress::Progress;
+use engine::table::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::printer::thousands;
@@ -60,10 +61,10 @@ fn line(progress: &Progress, elapsed: Duration) -> String {
     let (records, pages, bytes) = progress.read();
     let seconds = elapsed.as_secs_f64().max(0.001);
     format!(
-        "{} records ({}/s), {} pages, {:.1} MB written, {:.0} s",
-        thousands(records),
+        "{} ({}/s), {}, {:.1} MB written, {:.0} s",
+        counted(records, "record"),
         thousands((records as f64 / seconds) as u64),
-        thousands(pages),
+        counted(pages, "page"),
         bytes as f64 / 1e6,
         seconds
     )

@@ -183,6 +183,10 @@ pub(super) fn missing(root: &Path, location: &str) -> Option<Problem> {
     if path.exists() {
         return None;
     }
+    if location == "~" || location.starts_with("~/") {
+        let problem = Problem::warning(code::NO_PAGES, format!("nothing at \"{location}\": ~ means the home folder in a shell only"));
+        return Some(problem.hint("write the whole path, or one that starts at the project"));
+    }
     let looked_for = if location.contains(['*', '?', '[']) {
         match glob::glob(&path.to_string_lossy()) {
             Ok(mut found) => match found.next() {

@@ -189,6 +189,9 @@ impl Head {
             let Some(given) = top.string(key) else { continue };
             if given.value.trim().is_empty() {
                 report_range(top, &format!("{key} is empty"), &format!("write {key} = \"…\", or leave the line out"), given.span);
+            } else if key == "warehouse" && given.value.starts_with("~/") {
+                let message = "warehouse begins with ~, which means the home folder in a shell only";
+                report_range(top, message, "write the whole path, or one that starts at the project", given.span);
             } else {
                 *kept = Some(given.value);
             }

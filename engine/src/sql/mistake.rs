@@ -95,7 +95,10 @@ fn schema_mistake(error: &SchemaError, source: &Arc<Source>, within: &Range<usiz
             let names: Vec<&str> = valid_fields.iter().map(Column::name).filter(|name| !name.starts_with('_')).collect();
             let table = valid_fields.iter().find_map(|column| column.relation.as_ref()).map(|relation| format!(" in {}", relation.table()));
             let problem = Problem::error("PM201", format!("no column \"{}\"{}", field.name(), table.unwrap_or_default()));
-            let problem = problem.hint(column_hint(field.name(), &names));
+            let problem = problem.hint(match meant_as_text(source, within, field.name(), &names) {
+                true => format!("text stands in single quotes: '{}'; double quotes are for names", field.name().replace('\'', "''")),
+                false => column_hint(field.name(), &names),
+            });
             match find_word_within(source, within, field.name()) {
                 Some(span) => problem.at(source, span),
                 None => problem,
@@ -109,6 +112,12 @@ fn schema_mistake(error: &SchemaError, source: &Arc<Source>, within: &Range<usiz
             Problem::error("PM206", format!("column \"{name}\" is given twice")).hint("remove one, or put it into * REPLACE (…)")
         }
     }
+}
+
+/// Whether a name in double quotes, as other languages write text, is like none of those that exist.
+fn meant_as_text(source: &Source, within: &Range<usize>, name: &str, names: &[&str]) -> bool {
+    let query = source.text.get(within.clone()).unwrap_or(&source.text);
+    query.contains(&format!("\"{name}\"")) && suggest::closest(name, names.iter().copied()).is_none()
 }
 
 fn function_hint(name: &str, known: &Known) -> String {

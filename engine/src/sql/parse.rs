@@ -104,12 +104,26 @@ fn syntax_mistake(error: &ParserError, source: &Arc<Source>) -> Problem {
         Some((wanted, found)) => format!("{wanted} is wanted here, not {found}"),
         None => message.to_owned(),
     };
+    if let Some(name) = name_of_digits(&source.text, span.start) {
+        let problem = Problem::error("PM200", "a name that begins with a digit stands in double quotes").at(source, span);
+        return problem.hint(format!("write {name}"));
+    }
     let hint = if message.contains("EOF") || message.contains("too early") {
         "close the brackets and quotes, or finish the expression"
     } else {
         "look at the comma, bracket or keyword before this place"
     };
     Problem::error("PM200", message).at(source, span).hint(hint)
+}
+
+/// `collection."26001"`, where `collection.26001` stands around a dot.
+fn name_of_digits(text: &str, dot: usize) -> Option<String> {
+    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let name = text.get(dot..)?.strip_prefix('.').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let name = &name[..name.find(|c| !in_name(c)).unwrap_or(name.len())];
+    let before = &text[..dot];
+    let before = &before[before.rfind(|c| !in_name(c)).map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8))..];
+    (!before.is_empty()).then(|| format!("{before}.\"{name}\""))
 }
 
 #[cfg(test)]

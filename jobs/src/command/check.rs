@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::job::prepare::{self, Request};
 use engine::project::{Job, Project};
 use engine::session::Session;
-use engine::table::Database;
+use engine::table::{Database, counted};
 use engine::{Error, Result};
 use schemas::problem::{Problem, Problems, Severity};
 use serde_json::json;
@@ -84,8 +84,8 @@ fn report(problems: &Problems, jobs: usize, form: Form, printer: &Printer) -> u8
         Form::Json => printer.json(&json!({ "errors": errors, "warnings": problems.0.len() - errors, "problems": problems.0.iter().map(as_json).collect::<Vec<_>>() })),
         Form::Text => {
             printer.problems(&problems.0);
-            let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-            printer.note(&format!("{} checked: {}, {}", plural(jobs, "job"), plural(errors, "error"), plural(problems.0.len() - errors, "warning")));
+            let counted = |count: usize, word: &str| counted(count as u64, word);
+            printer.note(&format!("{} checked: {}, {}", counted(jobs, "job"), counted(errors, "error"), counted(problems.0.len() - errors, "warning")));
         }
     }
     if errors == 0 { DONE } else { 2 }

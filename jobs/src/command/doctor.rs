@@ -7,6 +7,7 @@ use engine::Result;
 use engine::project::Project;
 use engine::session::{Session, session};
 use engine::storage::free_space;
+use engine::table::counted;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde_json::json;
 
@@ -50,12 +51,12 @@ pub(crate) async fn doctor(global: &Global, form: Form, printer: &Printer) -> Re
 
 async fn look(project: &Arc<Project>, found: &mut Vec<Finding>) {
     let counts = format!(
-        "{} in {}: {} collections, {} mappings, {} jobs",
+        "{} in {}: {}, {}, {}",
         project.name,
         project.root.display(),
-        project.collections.len(),
-        project.mappings.len(),
-        project.jobs.len()
+        counted(project.collections.len() as u64, "collection"),
+        counted(project.mappings.len() as u64, "mapping"),
+        counted(project.jobs.len() as u64, "job")
     );
     found.push(Finding { what: "project", good: true, text: counts });
     for problem in project.warnings() {

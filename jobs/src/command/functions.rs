@@ -12,6 +12,9 @@ use super::DONE;
 use crate::cli::Form;
 use crate::printer::{Printer, table};
 
+/// Columns of a terminal that the overview fits.
+const WIDTH: usize = 100;
+
 pub(crate) fn functions(name: Option<&str>, form: Form, printer: &Printer) -> Result<u8> {
     let all = function::documentation();
     let Some(name) = name else {
@@ -34,15 +37,35 @@ pub(crate) fn functions(name: Option<&str>, form: Form, printer: &Printer) -> Re
 }
 
 fn overview(all: &[FunctionDoc]) -> String {
-    let rows: Vec<[String; 3]> =
-        all.iter().map(|function| [function.family.clone(), function.signature.clone(), function.summary.to_owned()]).collect();
-    let mut text = table(["family", "function", ""], &rows);
-    let rows: Vec<[String; 3]> =
-        table_function::FUNCTIONS.iter().map(|(_, usage, summary)| ["table".into(), (*usage).into(), (*summary).into()]).collect();
+    let functions: Vec<[&str; 3]> = all.iter().map(|function| [function.family.as_str(), function.name, function.summary]).collect();
+    let tables = table_function::FUNCTIONS.map(|(_, usage, summary)| ["table", usage, summary]);
+    let mut text = table(["family", "function", ""], &wrapped(&functions));
     text.push('\n');
-    text.push_str(&table(["family", "in FROM", ""], &rows));
+    text.push_str(&table(["family", "in FROM", ""], &wrapped(&tables)));
     text.push_str("\npacha functions NAME shows arguments and examples. All functions of DataFusion's SQL are there too.");
     text
+}
+
+/// Each function with the first sentence of what it does, over several lines where it is a long one.
+fn wrapped(functions: &[[&str; 3]]) -> Vec<[String; 3]> {
+    let width = |column: usize| functions.iter().map(|function| function[column].chars().count()).max().unwrap_or_default();
+    let room = WIDTH.saturating_sub(width(0).max("family".len()) + width(1) + 4);
+    let mut lines: Vec<[String; 3]> = Vec::new();
+    for [family, name, summary] in functions {
+        let sentence = summary.split_inclusive(". ").next().unwrap_or(summary);
+        lines.push([(*family).to_owned(), (*name).to_owned(), String::new()]);
+        for word in sentence.split_whitespace() {
+            match lines.last_mut() {
+                Some([_, _, line]) if line.is_empty() => line.push_str(word),
+                Some([_, _, line]) if line.chars().count() + 1 + word.chars().count() <= room => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push([String::new(), String::new(), word.to_owned()]),
+            }
+        }
+    }
+    lines
 }
 
 fn one(function: &FunctionDoc) -> String {

@@ -35,6 +35,7 @@ pub(crate) async fn preview(global: &Global, what: &str, request: &PreviewReques
 fn chosen(session: &Session, what: &str, request: &PreviewRequest) -> Result<(Arc<Job>, Arc<Collection>, String)> {
     let wanted = |collection: &Arc<Collection>| collection.enabled && request.collection.as_ref().is_none_or(|id| *id == collection.id);
     if let Some(job) = session.project.jobs.get(what) {
+        known(request, &format!("job {what}"), job.collections.iter().filter(|collection| collection.enabled))?;
         let found = job.collections.iter().find(|collection| wanted(collection));
         let collection = found.ok_or_else(|| none(&format!("job {what} has no collection to preview")))?;
         return Ok((Arc::clone(job), Arc::clone(collection), job.mapping_of(collection).unwrap_or_default().to_owned()));
@@ -46,12 +47,23 @@ fn chosen(session: &Session, what: &str, request: &PreviewRequest) -> Result<(Ar
             .into());
     }
     let jobs = session.project.jobs.values().filter(|job| job.target.is_some());
+    known(request, "the project", session.project.collections.values().filter(|collection| collection.enabled))?;
     let pairs = jobs.flat_map(|job| job.collections.iter().map(move |collection| (job, collection)));
     let mut pairs: Vec<_> = pairs.filter(|(_, collection)| wanted(collection)).collect();
     // A collection that takes the mapping already comes first.
     pairs.sort_by_key(|(job, collection)| job.mapping_of(collection) != Some(what));
     let (job, collection) = pairs.first().ok_or_else(|| none(&format!("no job with a target has a collection for mapping {what}")))?;
     Ok((Arc::clone(job), Arc::clone(collection), what.to_owned()))
+}
+
+/// An error if the collection that was asked for is none of these.
+fn known<'c>(request: &PreviewRequest, whose: &str, collections: impl Iterator<Item = &'c Arc<Collection>>) -> Result<()> {
+    let Some(id) = &request.collection else { return Ok(()) };
+    let ids: Vec<&str> = collections.map(|collection| collection.id.as_str()).collect();
+    if ids.contains(&id.as_str()) {
+        return Ok(());
+    }
+    Err(Problem::error("PC130", format!("{whose} has no collection {id}")).hint(schemas::suggest::hint(id, ids.iter().copied())).into())
 }
 
 fn none(message: &str) -> Error {

@@ -215,7 +215,9 @@ impl<'v> Locator<'v> {
             } else if lines {
                 format!("{place}; the rest of this line is left out, the other lines are kept: mend it, or fetch the page again")
             } else {
-                format!("{place}; {records} records before it are kept, the rest of the page is missing: fetch the page again")
+                let kept =
+                    if records == 1 { "the 1 record before it is".to_owned() } else { format!("the {records} records before it are") };
+                format!("{place}; {kept} kept, the rest of the page is missing: fetch the page again")
             }
         });
     }

@@ -239,7 +239,7 @@ fn an_array_that_is_cut_off_gives_the_records_before() {
     assert_eq!(
         problems,
         [
-            "PX102 line 3, column 8: the text ends inside a string; 2 records before it are kept, the rest of the page is missing: fetch the page again"
+            "PX102 line 3, column 8: the text ends inside a string; the 2 records before it are kept, the rest of the page is missing: fetch the page again"
         ]
     );
 }

@@ -19,7 +19,7 @@ pub(crate) static FUNCTION: Function = Function {
     name: "facet_decade",
     family: Family::Dates,
     summary: "Every decade from the lowest to the highest year of four digits, over all values; `unknown` where there is no year. Years \
-              from 1000 to `until` count, which is 2100 unless given: write `until => $run_year` to stop at the year of the run.",
+              from 1000 to `until` count, which is 2100 unless given: write `until => 2026` to stop there, or `until => CAST($year AS INT)` with a parameter.",
     parameters: &[
         Parameter::required("x", Accepts::Text, "dates, or any text with years"),
         Parameter::optional("until", Accepts::ConstantInteger, "the last year that counts"),
