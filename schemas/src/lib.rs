@@ -18,6 +18,7 @@ pub mod path;
 pub mod problem;
 pub mod shape;
 pub mod source;
+mod source_file;
 pub mod suggest;
 pub mod target;
 pub mod vocabulary;
