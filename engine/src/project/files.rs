@@ -12,42 +12,58 @@ use super::code;
 /// Below this many files a thread costs more than it saves.
 const PER_THREAD: usize = 128;
 
-/// Reads `root/folder/*.extension` and parses each with `parse(stem, file, problems)`. A missing folder is an empty one.
-pub(super) fn load<T: Send>(
-    root: &Path,
-    folder: &str,
-    extension: &str,
-    problems: &mut Problems,
-    parse: impl Fn(&str, &Arc<Source>, &mut Problems) -> T + Sync,
-) -> BTreeMap<String, T> {
-    let stems = list(root, folder, extension, problems);
-    let read = |stems: &[String]| {
-        let mut problems = Problems::default();
-        let mut parsed = Vec::with_capacity(stems.len());
-        for stem in stems {
-            if let Some(source) = read(root, &format!("{folder}/{stem}.{extension}"), &mut problems) {
-                let value = parse(stem, &source, &mut problems);
-                parsed.push((stem.clone(), value));
+/// How the folders of a project are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Folders<'a> {
+    /// The project.
+    pub(super) root: &'a Path,
+    /// Whether nothing comes of a file with a mistake, as if it were not there.
+    pub(super) sound: bool,
+}
+
+impl Folders<'_> {
+    /// Reads `root/folder/*.extension` and parses each with `parse(stem, file, problems)`. A missing folder is an empty one.
+    pub(super) fn load<T: Send>(
+        &self,
+        folder: &str,
+        extension: &str,
+        problems: &mut Problems,
+        parse: impl Fn(&str, &Arc<Source>, &mut Problems) -> T + Sync,
+    ) -> BTreeMap<String, T> {
+        let Self { root, sound } = *self;
+        let stems = list(root, folder, extension, problems);
+        let read = |stems: &[String]| {
+            let mut problems = Problems::default();
+            let mut parsed = Vec::with_capacity(stems.len());
+            for stem in stems {
+                if let Some(source) = read(root, &format!("{folder}/{stem}.{extension}"), &mut problems) {
+                    let mut found = Problems::default();
+                    let value = parse(stem, &source, &mut found);
+                    if !(sound && found.fatal()) {
+                        parsed.push((stem.clone(), value));
+                    }
+                    problems.extend(found);
+                }
             }
+            (parsed, problems)
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (stems.len() / PER_THREAD).clamp(1, cores);
+        let parts = std::thread::scope(|scope| {
+            let mut chunks = stems.chunks(stems.len().div_ceil(threads).max(1));
+            let first = chunks.next();
+            let others: Vec<_> = chunks.map(|chunk| scope.spawn(|| read(chunk))).collect();
+            let mut parts: Vec<_> = first.map(read).into_iter().collect();
+            parts.extend(others.into_iter().map(|thread| thread.join().expect("reading a file does not panic")));
+            parts
+        });
+        let mut all = BTreeMap::new();
+        for (parsed, found) in parts {
+            all.extend(parsed);
+            problems.extend(found);
         }
-        (parsed, problems)
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (stems.len() / PER_THREAD).clamp(1, cores);
-    let parts = std::thread::scope(|scope| {
-        let mut chunks = stems.chunks(stems.len().div_ceil(threads).max(1));
-        let first = chunks.next();
-        let others: Vec<_> = chunks.map(|chunk| scope.spawn(|| read(chunk))).collect();
-        let mut parts: Vec<_> = first.map(read).into_iter().collect();
-        parts.extend(others.into_iter().map(|thread| thread.join().expect("reading a file does not panic")));
-        parts
-    });
-    let mut all = BTreeMap::new();
-    for (parsed, found) in parts {
-        all.extend(parsed);
-        problems.extend(found);
+        all
     }
-    all
 }
 
 /// Reads one file; `path` is relative to the project.

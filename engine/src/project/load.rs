@@ -10,8 +10,9 @@ use schemas::source::SourceSchema;
 use schemas::suggest;
 use schemas::target::TargetSchema;
 
+use super::files::Folders;
 use super::settings::Head;
-use super::{CatalogKind, Collection, Job, MappingFile, Settings, code, collection, files, job_file, lookup, name};
+use super::{CatalogKind, Collection, Job, MappingFile, Settings, code, collection, files, job_file, lookup, name, schema_files};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a project.
@@ -66,7 +67,7 @@ impl Project {
     pub fn load(root: &Path, overrides: &[(String, String)]) -> Result<Self> {
         let mut problems = Problems::default();
         let head = read_head(root, overrides, &mut problems);
-        let mut project = Self::read(root, head, &mut problems, false);
+        let mut project = Self::read(Folders { root, sound: false }, head, &mut problems);
         problems.0.sort_by_key(|problem| problem.severity);
         if problems.fatal() {
             return Err(Error::mistakes(problems));
@@ -86,7 +87,7 @@ impl Project {
         if problems.fatal() {
             return Err(Error::mistakes(problems));
         }
-        let mut project = Self::read(root, head, &mut problems, true);
+        let mut project = Self::read(Folders { root, sound: true }, head, &mut problems);
         if problems.fatal() {
             let errors = problems.0.iter().filter(|problem| problem.severity == Severity::Error);
             let files: BTreeSet<&str> =
@@ -99,33 +100,22 @@ impl Project {
         Ok(project)
     }
 
-    /// Reads all files but `pacha.toml`; `sound`: nothing comes of a file with a mistake.
-    fn read(root: &Path, head: Head, problems: &mut Problems, sound: bool) -> Self {
-        let sources = load_sources(root, problems, sound);
-        let targets = load_targets(root, problems, sound);
-        let mut lookups = files::load(root, "lookups", "csv", problems, |stem, source, problems| {
-            check_name(name::identifier("a lookup", stem), source, problems);
+    /// Reads all files but `pacha.toml`.
+    fn read(folders: Folders<'_>, head: Head, problems: &mut Problems) -> Self {
+        let root = folders.root;
+        let sources = schema_files::sources(folders, problems);
+        let targets = schema_files::targets(folders, problems);
+        let lookups = folders.load("lookups", "csv", problems, |stem, source, problems| {
+            name::check(name::identifier("a lookup", stem), source, problems);
             lookup::check(source, problems);
             Arc::clone(source)
         });
-        let mut mappings = load_mappings(root, &sources, problems);
-        if sound {
-            leave_out(&mut lookups, "lookups", "csv", problems);
-            leave_out(&mut mappings, "mappings", "sql", problems);
-        }
+        let mappings = load_mappings(folders, &sources, problems);
         let known = collection::Known { root, sources: &sources, mappings: &mappings };
-        let mut collections = files::load(root, "collections", "toml", problems, |id, file, problems| {
-            Collection::read(id, file, &known, problems).map(Arc::new)
-        });
-        if sound {
-            leave_out(&mut collections, "collections", "toml", problems);
-        }
+        let collections =
+            folders.load("collections", "toml", problems, |id, file, problems| Collection::read(id, file, &known, problems).map(Arc::new));
         let known = job_file::Known { root, settings: &head.settings, collections: &collections, mappings: &mappings, targets: &targets };
-        let mut jobs =
-            files::load(root, "jobs", "toml", problems, |name, file, problems| Arc::new(job_file::read(name, file, &known, problems)));
-        if sound {
-            leave_out(&mut jobs, "jobs", "toml", problems);
-        }
+        let jobs = folders.load("jobs", "toml", problems, |name, file, problems| Arc::new(job_file::read(name, file, &known, problems)));
         check_given(&jobs, problems);
         let folder = || std::path::absolute(root).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         Self {
@@ -157,7 +147,7 @@ impl Project {
             mappings: BTreeMap::new(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
-            sources: load_sources(&root.join("."), &mut problems, false),
+            sources: schema_files::sources(Folders { root, sound: true }, &mut problems),
             targets: BTreeMap::new(),
             warnings: Problems::default(),
         }
@@ -211,46 +201,14 @@ fn read_head(root: &Path, overrides: &[(String, String)], problems: &mut Problem
     head
 }
 
-fn load_sources(root: &Path, problems: &mut Problems, sound: bool) -> BTreeMap<String, Arc<SourceSchema>> {
-    let shipped = SourceSchema::shipped_names().into_iter().filter_map(|name| Some((name.to_owned(), SourceSchema::shipped(name)?)));
-    let mut sources: BTreeMap<_, _> = shipped.collect();
-    let mut own = files::load(root, "schemas/sources", "toml", problems, |stem, file, problems| {
-        check_name(name::identifier("a source schema", stem), file, problems);
-        let schema = SourceSchema::read(file, problems);
-        check_schema("source", stem, &schema.name, sources.contains_key(stem), file, problems);
-        Arc::new(schema)
-    });
-    if sound {
-        leave_out(&mut own, "schemas/sources", "toml", problems);
-    }
-    sources.extend(own);
-    sources
-}
-
-fn load_targets(root: &Path, problems: &mut Problems, sound: bool) -> BTreeMap<String, Arc<TargetSchema>> {
-    let shipped = TargetSchema::shipped_names().into_iter().filter_map(|name| Some((name.to_owned(), TargetSchema::shipped(name)?)));
-    let mut targets: BTreeMap<_, _> = shipped.collect();
-    let mut own = files::load(root, "schemas/targets", "toml", problems, |stem, file, problems| {
-        check_name(name::file_name("a target schema", stem), file, problems);
-        let schema = TargetSchema::read(file, problems);
-        check_schema("schema", stem, &schema.name, targets.contains_key(stem), file, problems);
-        Arc::new(schema)
-    });
-    if sound {
-        leave_out(&mut own, "schemas/targets", "toml", problems);
-    }
-    targets.extend(own);
-    targets
-}
-
 /// A mapping may be selected from by its name, so it cannot take the name of a table that is there already.
 fn load_mappings(
-    root: &Path,
+    folders: Folders<'_>,
     sources: &BTreeMap<String, Arc<SourceSchema>>,
     problems: &mut Problems,
 ) -> BTreeMap<String, Arc<MappingFile>> {
-    files::load(root, "mappings", "sql", problems, |stem, source, problems| {
-        check_name(name::identifier("a mapping", stem), source, problems);
+    folders.load("mappings", "sql", problems, |stem, source, problems| {
+        name::check(name::identifier("a mapping", stem), source, problems);
         if stem == "vernacular" || stem == "collection" || sources.contains_key(stem) {
             let problem = Problem::error(code::NAME, format!("a mapping cannot be called \"{stem}\": FROM {stem} means something already"));
             problems.push(problem.at(source, 0..0).hint(format!("rename the file, to {stem}_own.sql for instance")));
@@ -261,32 +219,6 @@ fn load_mappings(
         }
         Arc::new(MappingFile { name: stem.to_owned(), source: Arc::clone(source) })
     })
-}
-
-/// Drops what came of files that have mistakes.
-fn leave_out<T>(all: &mut BTreeMap<String, T>, folder: &str, extension: &str, problems: &Problems) {
-    let errors = problems.0.iter().filter(|problem| problem.severity == Severity::Error);
-    let broken: BTreeSet<&str> = errors.filter_map(|problem| Some(problem.place.as_ref()?.source.path.as_str())).collect();
-    if !broken.is_empty() {
-        all.retain(|stem, _| !broken.contains(format!("{folder}/{stem}.{extension}").as_str()));
-    }
-}
-
-fn check_name(checked: Result<(), Problem>, source: &Arc<Source>, problems: &mut Problems) {
-    if let Err(problem) = checked {
-        problems.push(problem.at(source, 0..0));
-    }
-}
-
-fn check_schema(key: &str, stem: &str, written: &str, shipped: bool, file: &Arc<Source>, problems: &mut Problems) {
-    if shipped {
-        let problem = Problem::error(code::SCHEMA, format!("\"{stem}\" is a shipped schema, and stays as it is"));
-        problems.push(problem.at(file, 0..0).hint("rename the file, and name the new schema where it is meant"));
-    } else if written != stem && !written.is_empty() {
-        let problem = Problem::error(code::SCHEMA, format!("the file is called {stem}, the schema \"{written}\""));
-        let start = file.text.find(written).unwrap_or(0);
-        problems.push(problem.at(file, start..start + written.len()).hint(format!("write {key} = \"{stem}\", or rename the file")));
-    }
 }
 
 /// Each collection against the target of each job that takes it, once.

@@ -16,6 +16,7 @@ mod job_file;
 mod load;
 pub mod lookup;
 mod name;
+mod schema_files;
 pub mod settings;
 pub mod sql;
 

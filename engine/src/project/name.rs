@@ -1,7 +1,9 @@
 //! What may be a name. Collection ids are the registry's; names that SQL sees must be plain identifiers, because a name
 //! that needs quotes in one place and not in another is a mistake waiting.
 
-use schemas::problem::Problem;
+use std::sync::Arc;
+
+use schemas::problem::{Problem, Problems, Source};
 
 use super::code;
 
@@ -26,6 +28,13 @@ pub(super) fn identifier(what: &str, name: &str) -> Result<(), Problem> {
     let plain = plain.trim_start_matches(|c: char| !c.is_ascii_lowercase());
     let rule = "lower-case letters, digits and \"_\", starting with a letter";
     Err(problem.hint(if plain.is_empty() { format!("use {rule}") } else { format!("use {rule}, such as {plain}") }))
+}
+
+/// Reports a name that cannot be one, at the top of its file.
+pub(super) fn check(checked: Result<(), Problem>, source: &Arc<Source>, problems: &mut Problems) {
+    if let Err(problem) = checked {
+        problems.push(problem.at(source, 0..0));
+    }
 }
 
 #[cfg(test)]
