@@ -130,10 +130,14 @@ fn the_run_record_accounts_for_every_record() {
 }
 
 #[test]
-fn a_gate_withholds_a_result_until_it_is_accepted() {
+fn a_gate_withholds_a_collection_until_it_is_accepted() {
     let mut session = Session::demo();
-    session.type_in("pacha run nightly --set gates.quarantined_halt=0.01 --set gates.quarantined_warn=0.005");
-    session.type_in("pacha sql \"SELECT job, state, version, mapped, quarantined FROM runs()\"");
+    let printed = session.type_in("pacha run nightly --set gates.quarantined_halt=0.01 --set gates.quarantined_warn=0.005");
+    assert_eq!(printed.code, 3);
+    let run = printed.stdout.split(' ').nth(3).unwrap();
+    session.type_in(&format!("pacha show {run}"));
+    session.type_in("pacha runs nightly");
+    session.type_in("pacha sql \"SELECT job, state, version, mapped, quarantined, withheld FROM runs()\"");
     session.type_in(r#"pacha sql "SELECT count(*) FROM calisphere.mapped""#);
     session.type_in(r#"pacha run nightly --set gates.quarantined_halt=0.01 --set gates.quarantined_warn=0.005 --accept "known: the 1900 ledger has no titles""#);
     session.type_in("pacha commits calisphere");

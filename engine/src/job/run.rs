@@ -176,11 +176,7 @@ impl Work<'_> {
         // Without steps the result is that of the collections, and theirs is what it was.
         let same = before.run_keys.get(&self.job.name) == Some(&run_key) || (before.version > 0 && self.job.steps.is_empty());
         if nothing_ran && same && !self.options.request.force {
-            record.unchanged = true;
-            record.version = Some(before.version);
-            record.remember_tables(&before.tables);
-            record.counts =
-                RunCounts::of(prepared.unchanged.iter().filter_map(|id| Some((id.clone(), before.collections.get(id)?.counts))).collect());
+            unchanged(record, &prepared, &before);
             return Ok(None);
         }
         record.become_state(RunState::Running);
@@ -199,20 +195,8 @@ impl Work<'_> {
         self.leave_out(&prepared, &mut made, &verdict.held).await?;
         let (ran, removed) = (&ran - &verdict.held, &removed - &verdict.held);
         let carried = carry::carry(self.session, self.options.backend, self.to, &before, &(&ran | &removed)).await?;
-        let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
-        let partial = !self.options.request.collections.is_empty();
-        proposal.run_key = match before.run_keys.get(&self.job.name) {
-            // What is withheld is tried again by every run, until it passes or is accepted.
-            _ if !verdict.held.is_empty() => None,
-            last if partial => last.cloned(),
-            _ => Some(run_key),
-        };
-        proposal.parameters.clone_from(&prepared.parameters);
+        let mut proposal = self.proposal(&prepared, &before, run_key, &verdict);
         proposal.removed_collections = removed;
-        if !verdict.overrides.is_empty() {
-            proposal.message = self.options.accept.as_ref().map(|reason| format!("accepted: {reason}"));
-            proposal.overrides = verdict.overrides;
-        }
         proposal::collections(&mut proposal, &prepared, &made);
         if let Err(mut error) = proposal::tables(&mut proposal, self.job, &made, &before, carried, &verdict.held) {
             if error.kind == Kind::Withheld {
@@ -239,6 +223,24 @@ impl Work<'_> {
         }
         made.schemas = proposal::schemas(self.job, prepared, &BTreeSet::new());
         Ok(made)
+    }
+
+    /// What is known of the commit before its tables.
+    fn proposal(&self, prepared: &Prepared, before: &Snapshot, run_key: String, verdict: &Verdict) -> Proposal {
+        let partial = !self.options.request.collections.is_empty();
+        let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
+        proposal.run_key = match before.run_keys.get(&self.job.name) {
+            // What is withheld is tried again by every run, until it passes or is accepted.
+            _ if !verdict.held.is_empty() => None,
+            last if partial => last.cloned(),
+            _ => Some(run_key),
+        };
+        proposal.parameters.clone_from(&prepared.parameters);
+        if !verdict.overrides.is_empty() {
+            proposal.message = self.options.accept.as_ref().map(|reason| format!("accepted: {reason}"));
+            proposal.overrides.clone_from(&verdict.overrides);
+        }
+        proposal
     }
 
     /// Takes the collections that are held back out of what was made, and out of the files that others share with them.
@@ -395,6 +397,15 @@ struct Verdict {
     problems: Vec<Problem>,
     /// Gates that the user has overridden.
     overrides: Vec<String>,
+}
+
+/// The record of a run that has found everything published already.
+fn unchanged(record: &mut RunRecord, prepared: &Prepared, before: &Snapshot) {
+    record.unchanged = true;
+    record.version = Some(before.version);
+    record.remember_tables(&before.tables);
+    let counts = prepared.unchanged.iter().filter_map(|id| Some((id.clone(), before.collections.get(id)?.counts)));
+    record.counts = RunCounts::of(counts.collect());
 }
 
 /// Collections whose pages hold nothing.

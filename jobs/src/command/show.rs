@@ -59,6 +59,10 @@ pub(crate) fn text(record: &RunRecord) -> String {
     for gate in &record.gates {
         let of = gate.collection.as_ref().map(|id| format!(" {id}:")).unwrap_or_default();
         let _ = writeln!(out, "gate {}{of} {}", gate.code, gate.message);
+        let said = record.problems.iter().find(|problem| problem.code == gate.code && problem.message.contains(&gate.message));
+        if let Some(hint) = said.and_then(|problem| problem.hint.as_ref()) {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
     }
     if let Some(version) = record.version {
         let _ = writeln!(out, "\nversion {version} of {}{}", record.database, without(record));
