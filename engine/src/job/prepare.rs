@@ -188,7 +188,8 @@ fn chosen(job: &Job, wanted: &[String], problems: &mut Problems) -> Vec<Arc<Coll
     enabled().filter(|collection| wanted.is_empty() || wanted.contains(collection.id.as_str())).cloned().collect()
 }
 
-fn parameters(job: &Job, given: &BTreeMap<String, String>, problems: &mut Problems) -> BTreeMap<String, String> {
+/// The parameters of a run: those given, and the defaults of the others.
+pub(super) fn parameters(job: &Job, given: &BTreeMap<String, String>, problems: &mut Problems) -> BTreeMap<String, String> {
     let known: Vec<&str> = job.params.iter().map(|param| param.name.as_str()).collect();
     for name in given.keys().filter(|name| !known.contains(&name.as_str())) {
         let problem = Problem::error("PC131", format!("job {} has no parameter {name}", job.name));

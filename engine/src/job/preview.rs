@@ -8,10 +8,10 @@ use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::{Expr, lit};
-use schemas::problem::Problem;
+use schemas::problem::{Problem, Problems};
 use schemas::target::TargetSchema;
 
-use super::prepare::plan_unit;
+use super::prepare::{parameters, plan_unit};
 use super::unit::{RunCollection, levels, units};
 use super::{input, shape};
 use crate::error::{Error, Result};
@@ -48,6 +48,11 @@ pub async fn preview(
     request: &PreviewRequest,
 ) -> Result<Vec<RecordBatch>> {
     let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
+    let mut problems = Problems::default();
+    let parameters = parameters(job, &request.parameters, &mut problems);
+    if problems.fatal() {
+        return Err(Error::mistakes(problems));
+    }
     let pinned = input::pin(session, Arc::clone(collection)).await?;
     if pinned.pages.is_empty() {
         let problem = Problem::error("PX103", format!("collection {} has no pages", collection.id));
@@ -60,7 +65,7 @@ pub async fn preview(
     let unit = units(vec![run]).remove(0);
     let mut with_vernacular = job.clone();
     with_vernacular.output.vernacular = true;
-    let planned = plan_unit(session, &with_vernacular, target, &unit, &request.parameters).await.map_err(Error::mistakes)?;
+    let planned = plan_unit(session, &with_vernacular, target, &unit, &parameters).await.map_err(Error::mistakes)?;
     let frame = session.context.execute_logical_plan(planned.plan).await.map_err(failed)?;
     let record = |member: &str| get_field(Expr::Column(Column::from_name(RECORD)), member);
     let mut frame = frame.filter(record("kind").eq(lit(0_u8)).and(record("deleted").is_false())).map_err(failed)?;
