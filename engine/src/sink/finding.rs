@@ -25,7 +25,7 @@ const GROUPS: usize = 1_000;
 const OTHER_FIELDS: &str = "(other fields)";
 
 /// Page problems that lose records, or are no page at all.
-const PAGE_ERRORS: [&str; 5] = ["PX101", "PX102", "PX110", "PX111", "PX116"];
+const PAGE_ERRORS: [&str; 6] = ["PX101", "PX102", "PX105", "PX110", "PX111", "PX116"];
 
 /// One observation.
 #[derive(Debug, Clone, Copy)]
