@@ -70,7 +70,10 @@ fn no_credentials(settings: &AwsSettings, why: &str) -> Error {
         "no credentials for AWS: {why}; looked in AWS_ACCESS_KEY_ID, profile {profile} of ~/.aws (keys, SSO, process, role), \
          AWS_WEB_IDENTITY_TOKEN_FILE, the container's and the machine's role"
     );
-    Error::failed(Problem::error("PS531", message).hint("log in (`aws sso login`), set AWS_PROFILE, or [aws] profile in pacha.toml; then `pacha doctor`"))
+    Error::failed(
+        Problem::error("PS531", message)
+            .hint("log in (`aws sso login`), set AWS_PROFILE, or [aws] profile in pacha.toml; then `pacha doctor`"),
+    )
 }
 
 fn reason(error: &CredentialsError) -> String {
