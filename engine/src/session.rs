@@ -15,6 +15,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use schemas::problem::{Problem, Problems};
 
+use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::function::{self, lookup::Lookups};
 use crate::mapping;
@@ -31,6 +32,8 @@ const BATCH_ROWS: usize = 4_096;
 pub struct Session {
     /// What the user wrote.
     pub project: Arc<Project>,
+    /// Who we are at AWS; looked up when first asked for.
+    pub aws: Arc<Aws>,
     /// Stores by URL.
     pub storage: Arc<Storage>,
     /// Where databases live.
@@ -52,7 +55,8 @@ impl std::fmt::Debug for Session {
 /// # Errors
 /// A lookup that cannot be read, or a warehouse URL whose scheme is not built in.
 pub fn session(project: &Arc<Project>) -> Result<Session> {
-    let storage = Arc::new(Storage::new());
+    let aws = Arc::new(Aws::new(project.settings.aws.clone()));
+    let storage = Arc::new(Storage::with(Arc::clone(&aws), project.settings.s3.clone()));
     let warehouse = storage.resolve(&project.warehouse, &project.root)?;
     let mut problems = Problems::default();
     let entries = project.lookups.iter().map(|(name, source)| (name.clone(), source.text.clone()));
@@ -62,7 +66,7 @@ pub fn session(project: &Arc<Project>) -> Result<Session> {
     }
     let progress = Arc::new(Progress::default());
     let context = context(project, &storage, &lookups, &progress)?;
-    Ok(Session { project: Arc::clone(project), storage, warehouse, context, progress })
+    Ok(Session { project: Arc::clone(project), aws, storage, warehouse, context, progress })
 }
 
 fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, progress: &Arc<Progress>) -> Result<SessionContext> {

@@ -4,6 +4,9 @@
 //! what the user typed. Clients are cached, because a client per call would mean a connection pool and a credential look-up
 //! per call; and [`Storage`] is DataFusion's registry too, so that a plan reads through the very stores that we write
 //! through. What an object store does not promise on a local disk, surviving a power cut, is in [`durable`].
+//!
+//! Remote clients share their limit of requests and the count of them ([`traffic`]); what their answers mean to the user
+//! is in `problem` and `refusal`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,23 +23,53 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use schemas::problem::Problem;
 use url::{Position, Url};
 
+use crate::aws::Aws;
 use crate::error::{Error, Result};
+use crate::project::S3Settings;
 
+mod cloud;
 pub mod durable;
+mod http;
 mod problem;
+mod refusal;
+mod s3;
+pub mod traffic;
+pub mod trial;
 
-pub use problem::{free_space, storage_problem};
+use http::Connector;
+pub use problem::{free_space, page_problem, page_reason, read_problem, storage_problem};
+use traffic::TrafficCounts;
 
 /// The stores of a process, by scheme and authority.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Storage {
     stores: RwLock<HashMap<String, Arc<dyn ObjectStore>>>,
+    aws: Arc<Aws>,
+    s3: S3Settings,
+    connector: Connector,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self::with(Arc::default(), S3Settings::default())
+    }
 }
 
 impl Storage {
-    /// No store yet; each is made when a URL first asks for it.
+    /// No store yet, and nothing set; each is made when a URL first asks for it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No store yet. Buckets of S3 are opened as this identity, with these settings.
+    pub fn with(aws: Arc<Aws>, s3: S3Settings) -> Self {
+        let connector = Connector::new(s3.requests);
+        Self { stores: RwLock::default(), aws, s3, connector }
+    }
+
+    /// What was asked of remote stores so far.
+    pub fn traffic(&self) -> TrafficCounts {
+        self.connector.traffic.counts()
     }
 
     /// The place that a URL or a path names. A path is relative to `base`; `~/` is the home directory.
@@ -44,23 +77,7 @@ impl Storage {
     /// # Errors
     /// The text is no URL or path, or its scheme is not built in. Nothing is read: the place need not exist.
     pub fn resolve(&self, url_or_path: &str, base: &Path) -> Result<Location> {
-        let typed = url_or_path.trim();
-        if typed.is_empty() {
-            return Err(Problem::error("PS511", "an empty text is no place").hint("write a directory or a URL").into());
-        }
-        let url = if typed.contains("://") {
-            Url::parse(typed).map_err(|error| not_a_place(typed, &error.to_string()))?
-        } else {
-            let path = absolute(typed, base).map_err(|error| not_a_place(typed, &error.to_string()))?;
-            Url::from_file_path(&path).map_err(|()| not_a_place(typed, "it is not a path of this system"))?
-        };
-        let store = self.store(&url)?;
-        if url.scheme() == "file" && url.to_file_path().is_err() {
-            return Err(not_a_place(typed, "a file URL has three slashes, as in file:///data/warehouse").into());
-        }
-        let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| not_a_place(typed, &error.to_string()))?;
-        let shown = if typed.ends_with("//") { typed } else { typed.trim_end_matches('/') };
-        Ok(Location { store, prefix, url, shown: if shown.is_empty() { "/".into() } else { shown.into() } })
+        Location::parse(url_or_path, base, |url| self.store(url))
     }
 
     /// The store of a URL's scheme and authority: the registered or cached one, else a new one.
@@ -72,6 +89,9 @@ impl Storage {
         let store: Arc<dyn ObjectStore> = match url.scheme() {
             "file" => Arc::new(LocalFileSystem::new()),
             "memory" => Arc::new(InMemory::new()),
+            "s3" | "s3a" => Arc::new(s3::Bucket::new(bucket(url)?, &self.aws, &self.s3, &self.connector)),
+            "gs" => cloud::google(url, &self.connector).map_err(|error| not_set_up(url, &error))?,
+            "az" | "abfs" | "abfss" => cloud::azure(url, &self.connector).map_err(|error| not_set_up(url, &error))?,
             scheme => return Err(not_built_in(scheme, url).into()),
         };
         let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +127,19 @@ pub struct Location {
 }
 
 impl Location {
+    /// The place that a URL or a path names, in the store that `open` gives for it.
+    ///
+    /// # Errors
+    /// As for [`Storage::resolve`], or those of `open`.
+    pub fn parse<E: From<Error>>(
+        url_or_path: &str,
+        base: &Path,
+        open: impl FnOnce(&Url) -> Result<Arc<dyn ObjectStore>, E>,
+    ) -> Result<Self, E> {
+        let (url, prefix, shown) = parse(url_or_path, base)?;
+        Ok(Self { store: open(&url)?, prefix, url, shown })
+    }
+
     /// A place below this one. `relative` may have several parts; `.` and `..` have no meaning in a store and are taken as names.
     #[must_use]
     pub fn join(&self, relative: &str) -> Self {
@@ -130,6 +163,11 @@ impl Location {
     /// The path on disk, if this is one.
     pub fn local_path(&self) -> Option<PathBuf> {
         (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
+    }
+
+    /// Whether every look there is a request over the network.
+    pub fn remote(&self) -> bool {
+        remote(&self.url)
     }
 
     /// The whole path or URL, for a message.
@@ -156,9 +194,14 @@ impl Location {
         };
         match answer {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) if self.is_missing(&error) => Ok(None),
             Err(error) => Err(self.failed("read", &error)),
         }
+    }
+
+    /// Whether an error says that there is nothing here. That there is no such bucket says more than that.
+    pub fn is_missing(&self, error: &object_store::Error) -> bool {
+        matches!(error, object_store::Error::NotFound { .. }) && !(self.remote() && refusal::of_the_bucket(error))
     }
 
     /// Writes the object here, over an older one if need be. Readers see the old or the new one, never a part.
@@ -182,9 +225,52 @@ impl fmt::Display for Location {
     }
 }
 
-/// Scheme and authority, without credentials.
+/// Whether a store answers over a network.
+pub fn remote(url: &Url) -> bool {
+    !matches!(url.scheme(), "file" | "memory")
+}
+
+/// URL, path in the store, and what to show.
+fn parse(url_or_path: &str, base: &Path) -> Result<(Url, ObjectPath, String)> {
+    let typed = url_or_path.trim();
+    if typed.is_empty() {
+        return Err(Problem::error("PS511", "an empty text is no place").hint("write a directory or a URL").into());
+    }
+    let url = if typed.contains("://") {
+        Url::parse(typed).map_err(|error| not_a_place(typed, &error.to_string()))?
+    } else {
+        let path = absolute(typed, base).map_err(|error| not_a_place(typed, &error.to_string()))?;
+        Url::from_file_path(&path).map_err(|()| not_a_place(typed, "it is not a path of this system"))?
+    };
+    if url.scheme() == "file" && url.to_file_path().is_err() {
+        return Err(not_a_place(typed, "a file URL has three slashes, as in file:///data/warehouse").into());
+    }
+    let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| not_a_place(typed, &error.to_string()))?;
+    let shown = if typed.ends_with("//") { typed } else { typed.trim_end_matches('/') };
+    Ok((url, prefix, if shown.is_empty() { "/".into() } else { shown.into() }))
+}
+
+/// The bucket that an S3 URL names.
+fn bucket(url: &Url) -> Result<&str> {
+    if !url.username().is_empty() || url.password().is_some() {
+        let place = format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path());
+        let problem = Problem::error("PS511", format!("the URL of {place} holds credentials, and URLs are shown and stored"));
+        return Err(problem.hint(format!("write {place}; credentials come from the environment or ~/.aws")).into());
+    }
+    match url.host_str().filter(|name| !name.is_empty()) {
+        Some(name) => Ok(name),
+        None => Err(not_a_place(url.as_str(), "it names no bucket").into()),
+    }
+}
+
+/// Scheme and authority, without credentials. Where the authority's first part is a container it stays.
 fn key(url: &Url) -> String {
-    format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    match url.scheme() {
+        "s3a" => format!("s3://{host}"),
+        scheme @ ("abfs" | "abfss") => format!("{scheme}://{}@{host}", url.username()),
+        scheme => format!("{scheme}://{host}"),
+    }
 }
 
 /// Absolute, with `..` resolved on the text: the place need not exist yet, so the disk cannot be asked.
@@ -209,14 +295,21 @@ fn not_a_place(typed: &str, why: &str) -> Problem {
 
 fn not_built_in(scheme: &str, url: &Url) -> Problem {
     let place = format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path());
-    let problem = Problem::error("PS510", format!("cannot use {place}: this build reads and writes file:// and memory:// only"));
+    let known = "file://, s3://, gs://, az://, abfss:// and memory://";
+    let problem = Problem::error("PS510", format!("cannot use {place}: this build reads and writes {known} only"));
     problem.hint(match scheme {
-        "s3" | "s3a" | "gs" | "az" | "abfs" | "abfss" => {
-            format!("use a directory, or mount the bucket; {scheme}:// needs a build with the client of that store")
-        }
         "http" | "https" => "download it and name the file".to_owned(),
-        _ => format!("use a directory; {scheme}:// is not known, is it a spelling mistake?"),
+        _ => format!("use a directory or a bucket; {scheme}:// is not known, is it a spelling mistake?"),
     })
+}
+
+fn not_set_up(url: &Url, error: &object_store::Error) -> Error {
+    let (variables, why) = match url.scheme() {
+        "gs" => ("GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS", problem::innermost(error)),
+        _ => ("AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or a client's", problem::innermost(error)),
+    };
+    let place = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    Problem::error("PS501", format!("cannot open {place}: {why}")).hint(format!("set {variables}")).into()
 }
 
 #[cfg(test)]
@@ -262,10 +355,26 @@ mod tests {
 
     #[test]
     fn a_scheme_that_is_not_built_in_says_so_without_the_credentials() {
-        let error = resolve("s3://key:secret@bucket/x").unwrap_err().to_string();
-        assert!(error.starts_with("PS510 cannot use s3://bucket/x: this build reads and writes file:// and memory:// only"), "{error}");
+        let error = resolve("ftp://key:secret@server/x").unwrap_err().to_string();
+        assert!(error.starts_with("PS510 cannot use ftp://server/x: this build reads and writes file://, s3://,"), "{error}");
         assert!(!error.contains("secret"));
         assert!(resolve("sf3://bucket").unwrap_err().to_string().contains("spelling mistake"));
+    }
+
+    #[test]
+    fn a_bucket_is_opened_without_asking_anybody_and_a_url_with_keys_is_refused() {
+        let location = resolve("s3://raw/26001/").unwrap();
+        assert_eq!((location.to_string().as_str(), location.prefix.as_ref()), ("s3://raw/26001", "26001"));
+        assert!(location.remote() && location.local_path().is_none());
+        let storage = Storage::new();
+        let (one, other) =
+            (storage.resolve("s3://raw/a", Path::new("/")).unwrap(), storage.resolve("s3a://raw/b", Path::new("/")).unwrap());
+        assert!(Arc::ptr_eq(&one.store, &other.store), "two spellings of one bucket");
+        let error = resolve("s3://key:secret@bucket/x").unwrap_err().to_string();
+        assert!(error.starts_with("PS511 the URL of s3://bucket/x holds credentials") && !error.contains("secret"), "{error}");
+        assert!(resolve("s3:///x").unwrap_err().to_string().starts_with("PS511"));
+        let (one, other) = ("abfss://a@account.dfs.core.windows.net/x", "abfss://b@account.dfs.core.windows.net/x");
+        assert_ne!(key(&Url::parse(one).unwrap()), key(&Url::parse(other).unwrap()));
     }
 
     #[test]

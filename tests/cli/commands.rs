@@ -242,7 +242,7 @@ fn doctor_says_what_would_not_work() {
     let mut session = Session::demo();
     session.type_in("pacha doctor");
     session.type_in("pacha doctor --set warehouse=/proc/nowhere");
-    session.type_in("pacha doctor --set warehouse=s3://bucket/warehouse");
+    session.type_in("pacha doctor --set warehouse=ftp://server/warehouse");
     session.leave();
     session.type_in("pacha doctor");
     assert_session!(session, "doctor");

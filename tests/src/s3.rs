@@ -19,7 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use bytes::Bytes;
+use engine::aws::Aws;
+use engine::project::S3Settings;
+use engine::storage::Storage;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -135,6 +139,18 @@ impl Server {
             ("AWS_CONFIG_FILE", "/dev/null".into()),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
         ]
+    }
+
+    /// The stores of a session that uses this server; nothing of the environment is asked.
+    pub fn storage(&self) -> Storage {
+        self.storage_with(S3Settings::default())
+    }
+
+    /// The same, with settings of the test's own.
+    pub fn storage_with(&self, settings: S3Settings) -> Storage {
+        let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests");
+        let aws = Arc::new(Aws::with_credentials(credentials, "us-east-1"));
+        Storage::with(aws, S3Settings { endpoint: Some(self.endpoint()), ..settings })
     }
 
     /// From now on, the next `times` requests that `when` holds for fail so. The fault that was set first goes first.

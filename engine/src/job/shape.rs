@@ -21,6 +21,7 @@ use crate::mapping::plan::needs_shape;
 use crate::project::Collection;
 use crate::scan::{PinnedCollection, PinnedPage};
 use crate::session::Session;
+use crate::storage::page_problem;
 
 /// Pages read at the same time while inferring.
 const CONCURRENT: usize = 4;
@@ -84,10 +85,7 @@ pub async fn of_pages(
 }
 
 async fn infer_page(store: &Arc<dyn ObjectStore>, source: &Arc<SourceSchema>, collection: &str, page: &PinnedPage) -> Result<Inference> {
-    let unreadable = |error: object_store::Error| {
-        let problem = Problem::error("PX104", format!("page {} of collection {collection} cannot be read: {error}", page.path));
-        Error::failed(problem.hint("fetch it again, then run again"))
-    };
+    let unreadable = |error: object_store::Error| Error::failed(page_problem(&page.path, collection, &error));
     let answer = store.get(&page.meta.location).await.map_err(unreadable)?;
     let bytes = answer.bytes().await.map_err(unreadable)?;
     let described = Page { collection_id: collection.to_owned(), path: page.path.clone(), ..Page::default() };

@@ -132,3 +132,61 @@ fn read_endpoint(table: &mut Table<'_, '_>, kept: &mut Option<String>) {
         table.report(problem.hint("write endpoint = \"http://127.0.0.1:9000\""), given.span);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use schemas::problem::{Problems, Source};
+
+    use super::super::settings::Head;
+    use super::*;
+
+    fn read(text: &str) -> (Head, Problems) {
+        let source = Arc::new(Source { path: "pacha.toml".into(), text: text.into() });
+        let (mut head, mut problems) = (Head::default(), Problems::default());
+        head.read(&source, &mut problems);
+        (head, problems)
+    }
+
+    #[test]
+    fn what_is_said_is_taken_and_the_rest_is_left_to_the_environment() {
+        let (head, problems) = read(
+            "[aws]\nprofile = \"library\"\n[s3]\nendpoint = \"http://127.0.0.1:9000\"\nrequest_payer = true\nrequests = 16\n\
+             [glue]\nprefix = \"lib_\"\ntables = [\"mapped\"]\npartitions = \"projected\"\n",
+        );
+        assert!(problems.0.is_empty(), "{problems}");
+        let settings = head.settings;
+        assert_eq!(settings.aws, AwsSettings { profile: Some("library".into()), region: None });
+        let s3 = S3Settings { endpoint: Some("http://127.0.0.1:9000".into()), request_payer: true, requests: 16, ..S3Settings::default() };
+        assert_eq!(settings.s3, s3);
+        let glue = GlueSettings {
+            prefix: "lib_".into(),
+            tables: vec!["mapped".into()],
+            partitions: Partitions::Projected,
+            ..GlueSettings::default()
+        };
+        assert_eq!(settings.glue, glue);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_its_place() {
+        let (_, problems) = read(
+            "[aws]\nregion = \" \"\nkey = \"x\"\n[s3]\nendpoint = \"minio:9000\"\nrequests = 0\npath_style = \"yes\"\n\
+             [glue]\nendpoint = \"glue\"\npartitions = \"hive\"\n",
+        );
+        let text = problems.to_string();
+        assert_eq!(problems.0.len(), 7, "{text}");
+        for part in [
+            "PC112 pacha.toml:2:10: region is empty; hint: write region = \"…\", or leave the line out",
+            "PC101 pacha.toml:3:1: unknown key aws.key",
+            "PC112 pacha.toml:5:12: endpoint cannot be \"minio:9000\": it is no URL of a server; hint: write endpoint = \"http://127.0.0.1:9000\"",
+            "PC112 pacha.toml:6:12: requests is from 1 to 1024; hint: write requests = 64",
+            "PC101 pacha.toml:7:14: s3.path_style wants true or false",
+            "PC112 pacha.toml:9:12: endpoint cannot be \"glue\"",
+            "PC101 pacha.toml:10:14: glue.partitions cannot be \"hive\"",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+    }
+}

@@ -28,6 +28,7 @@ use crate::job::{input, shape};
 use crate::scan::{HarvestTable, View};
 use crate::session::Session;
 use crate::sql::mistake;
+use crate::storage::Location;
 use crate::table::{Database, Snapshot, TableVersion};
 
 /// The schema under which collections are read.
@@ -236,10 +237,13 @@ async fn register_file(session: &Session, context: &SessionContext, name: &str, 
                 .into());
         }
     };
-    registered.map_err(|error| unreadable(written, &error))
+    registered.map_err(|error| unreadable(written, &place, &error))
 }
 
-fn unreadable(written: &str, error: &datafusion::error::DataFusionError) -> Error {
+fn unreadable(written: &str, place: &Location, error: &datafusion::error::DataFusionError) -> Error {
+    if let Some(refused) = mistake::store_error(error).filter(|_| place.remote()) {
+        return place.failed("read", refused);
+    }
     let inner = mistake::running(error);
     let reason = inner.problems.0.first().map_or("nothing was said of why", |problem| problem.message.as_str());
     if reason.contains("No files found") {

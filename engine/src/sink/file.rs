@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::buffer::FileRows;
 use super::spec::SinkSpec;
 use crate::error::Error;
-use crate::storage::{Location, Storage};
+use crate::storage::Location;
 
 /// Bytes of one part of an upload.
 const PART_BYTES: usize = 8 << 20;
@@ -50,14 +50,13 @@ pub(super) struct Written {
 
 impl Destination {
     pub(super) fn of(spec: &SinkSpec, context: &TaskContext) -> Result<Self> {
-        let database = Storage::new().resolve(&spec.database, Path::new("/"))?;
         // The session's own store: it has the session's credentials, and on an executor the executor's.
-        let store = context.runtime_env().object_store(database.store_url())?;
+        let database = Location::parse(&spec.database, Path::new("/"), |url| context.runtime_env().object_store_registry.get_store(url))?;
         let level = ZstdLevel::try_new(spec.compression_level).map_err(|error| {
             let problem = Problem::error("PS512", format!("no compression level {}: {error}", spec.compression_level));
             Error::configuration(problem.hint("choose a level from 1, fast, to 22, small"))
         })?;
-        Ok(Self { database: database.through(store), run_id: spec.run_id.clone(), compression: Compression::ZSTD(level) })
+        Ok(Self { database, run_id: spec.run_id.clone(), compression: Compression::ZSTD(level) })
     }
 
     /// Writes a file of a table under a name that nobody has used. `encoding` is the time that is not waiting.

@@ -13,13 +13,13 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use schemas::problem::Problem;
 use schemas::source::SourceSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::format::{self, Page, PageBytes};
 use crate::mapping::document;
+use crate::storage::page_problem;
 
 /// How the pages of a unit are read again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,10 +55,7 @@ impl Reread {
     async fn page(&self, context: &TaskContext, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordPlace, String>) -> Result<()> {
         let Some((collection_id, path, location)) = self.pages.get(no as usize) else { return Ok(()) };
         let store = context.runtime_env().object_store(ObjectStoreUrl::parse(&self.store)?)?;
-        let unreadable = |error: object_store::Error| {
-            let problem = Problem::error("PX104", format!("page {path} of collection {collection_id} cannot be read again: {error}"));
-            Error::failed(problem.hint("it was there when the run began: fetch it again, then run again"))
-        };
+        let unreadable = |error: object_store::Error| Error::failed(page_problem(path, collection_id, &error));
         let answer = store.get(&Path::from(location.as_str())).await.map_err(unreadable)?;
         let bytes = answer.bytes().await.map_err(unreadable)?;
         let page = Page { collection_id: collection_id.clone(), path: path.clone(), ..Page::default() };

@@ -15,6 +15,7 @@ use schemas::suggest;
 
 use super::parse::offset;
 use crate::error::{Error, Kind};
+use crate::storage::read_problem;
 
 /// The names a query could have meant.
 #[derive(Debug, Default, Clone)]
@@ -46,6 +47,21 @@ pub fn ours(error: &DataFusionError) -> Option<&Error> {
     }
 }
 
+/// The error of a store at the bottom of one that travelled through DataFusion and Parquet.
+pub(crate) fn store_error(error: &DataFusionError) -> Option<&object_store::Error> {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<object_store::Error>() {
+            return Some(found);
+        }
+        next = match current.downcast_ref::<DataFusionError>() {
+            Some(DataFusionError::ObjectStore(inner)) => return Some(inner),
+            _ => current.source(),
+        };
+    }
+    None
+}
+
 /// What is wrong with a query, found while planning it. `within` is where the query (or the part of it) stands.
 pub fn planning(error: &DataFusionError, source: &Arc<Source>, within: &Range<usize>, known: &Known) -> Problem {
     if let Some(Error { problems, .. }) = ours(error)
@@ -70,6 +86,9 @@ pub fn running(error: &DataFusionError) -> Error {
         return error.clone();
     }
     let text = strip(&error.find_root().strip_backtrace());
+    if let Some(refused) = store_error(error).and_then(read_problem) {
+        return Error::failed(refused);
+    }
     let problem = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Problem::error("PR010", format!("out of memory: {}", first_line(&text)))
             .hint("raise limits.memory in pacha.toml, or run with --set limits.memory=2GiB"),

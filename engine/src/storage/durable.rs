@@ -15,7 +15,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStoreExt, PutMode, PutPayload};
 use uuid::Uuid;
 
-use super::{Location, problem::io_error};
+use super::{Location, problem::io_error, refusal};
 use crate::error::Result;
 use crate::table::crash_point;
 
@@ -27,11 +27,12 @@ const SYNC_EACH: usize = 32;
 ///
 /// # Errors
 /// `AlreadyExists` if there is one, which may be our own from an attempt whose answer was lost: read it back.
-/// `NotSupported` where the disk has no such operation. After any other error it may or may not be there.
+/// `NotSupported` where the disk or the store has no such operation. After any other error it may or may not be there.
 pub async fn create(location: &Location, bytes: Bytes) -> object_store::Result<()> {
     let (store, path) = (&location.store, &location.prefix);
     let Some(local) = location.local_path() else {
-        return store.put_opts(path, PutPayload::from(bytes), PutMode::Create.into()).await.map(drop);
+        let put = store.put_opts(path, PutPayload::from(bytes), PutMode::Create.into()).await;
+        return put.map(drop).map_err(no_conditions);
     };
     let staged_name = format!(".{}.{}", path.filename().unwrap_or_default(), Uuid::now_v7());
     let staged: ObjectPath = path.parent().unwrap_or_default().join(staged_name.as_str());
@@ -124,6 +125,16 @@ fn no_hard_links(error: object_store::Error) -> object_store::Error {
         Some(io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => object_store::Error::NotSupported { source: Box::new(error) },
         _ => error,
     }
+}
+
+/// Whether the last answer says nothing of what earlier attempts at the same put have done.
+pub fn repeated(error: &object_store::Error) -> bool {
+    refusal::repeated(error)
+}
+
+/// The store says that it does not know the header: then it is the condition that it lacks.
+fn no_conditions(error: object_store::Error) -> object_store::Error {
+    if refusal::not_implemented(&error) { object_store::Error::NotSupported { source: Box::new(error) } } else { error }
 }
 
 #[cfg(test)]

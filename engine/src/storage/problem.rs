@@ -1,7 +1,8 @@
 //! What an object store's error means to the user: what failed, where in full, what to do.
 //!
 //! The store's own text ("Generic LocalFileSystem error: Unable to rename file…") names its internals, not the remedy, so
-//! it is looked through for the operating system's answer, and that one is put into words.
+//! it is looked through for the operating system's answer, and that one is put into words. What remote stores answer is in
+//! [`super::refusal`].
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,12 +10,17 @@ use std::path::Path;
 
 use schemas::problem::Problem;
 
-use super::Location;
+use super::{Location, refusal};
 
 /// The problem for an error while `doing` ("read", "write", "list", "delete") something at `location`.
 pub fn storage_problem(doing: &str, location: &Location, error: &object_store::Error) -> Problem {
     use object_store::Error as Store;
     let place = location.full();
+    if location.remote()
+        && let Some(reason) = refusal::reason(doing, &place, error)
+    {
+        return Problem::error(reason.code, format!("cannot {doing} {place}: {}", reason.why)).hint(reason.hint);
+    }
     let io = io_error(error);
     match (error, io.map(io::Error::kind)) {
         (Store::NotFound { .. }, _) | (_, Some(io::ErrorKind::NotFound)) => not_found(doing, &place),
@@ -36,6 +42,12 @@ pub fn storage_problem(doing: &str, location: &Location, error: &object_store::E
             let message = format!("cannot {doing} {place}: a file stands where a directory is needed, or the reverse");
             Problem::error("PS506", message).hint("move it away, or choose another place with --set warehouse=DIR")
         }
+        (Store::NotSupported { .. } | Store::NotImplemented { .. }, _) if location.remote() => {
+            let message = format!(
+                "cannot {doing} {place}: this store has no conditional writes (If-None-Match), so two runs could publish one version"
+            );
+            Problem::error("PS507", message).hint("put the warehouse on a store that has them, such as Amazon S3, MinIO or a local disk")
+        }
         (Store::NotSupported { .. } | Store::NotImplemented { .. }, _) => {
             let message = format!("cannot {doing} {place}: this disk has no atomic \"create only if absent\" (hard links)");
             Problem::error("PS507", message)
@@ -44,6 +56,34 @@ pub fn storage_problem(doing: &str, location: &Location, error: &object_store::E
         _ => Problem::error("PS500", format!("cannot {doing} {place}: {}", plain(error, io)))
             .hint("run again; if it stays so, `pacha doctor` looks at disk, rights and network"),
     }
+}
+
+/// The problem for a page that cannot be read. `page` is as shown: its whole URL, where it is in a remote store.
+pub fn page_problem(page: &str, collection: &str, error: &object_store::Error) -> Problem {
+    let (why, hint) = page_reason(page, error);
+    let of = if collection.is_empty() { String::new() } else { format!(" of collection {collection}") };
+    Problem::error("PX104", format!("page {page}{of} cannot be read: {why}")).hint(hint)
+}
+
+/// Why a page cannot be read, and what to do.
+pub fn page_reason(page: &str, error: &object_store::Error) -> (String, String) {
+    if let Some(reason) = refusal::reason("read", page, error) {
+        return (reason.why, reason.hint);
+    }
+    let why = match (error, io_error(error)) {
+        (object_store::Error::NotFound { .. }, _) => "there is no such file".to_owned(),
+        (object_store::Error::Precondition { .. }, _) => "it has changed since the run began".to_owned(),
+        (_, io) => plain(error, io),
+    };
+    (why, "it was there when the run began: fetch it again, then run again".to_owned())
+}
+
+/// The problem for an error of a remote store that is known by its text alone, as when a query read a file; `None` if
+/// the store is none that answers in a form known here.
+pub fn read_problem(error: &object_store::Error) -> Option<Problem> {
+    let place = refusal::place(error);
+    let reason = refusal::reason("read", &place, error)?;
+    Some(Problem::error(reason.code, format!("cannot read {place}: {}", reason.why)).hint(reason.hint))
 }
 
 /// Bytes that this user may still write where `path` is or will be; `None` if the system does not say.
@@ -99,6 +139,11 @@ fn plain(error: &object_store::Error, io: Option<&io::Error>) -> String {
         let text = io.to_string();
         return text.split(" (os error").next().unwrap_or(&text).to_lowercase();
     }
+    innermost(error)
+}
+
+/// The text at the bottom of a store's error.
+pub(super) fn innermost(error: &object_store::Error) -> String {
     let mut innermost: &dyn StdError = error;
     while let Some(source) = innermost.source() {
         innermost = source;

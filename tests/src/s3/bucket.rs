@@ -382,7 +382,7 @@ impl S3 for Buckets {
 
 async fn whole(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let Some(body) = body else { return Ok(Bytes::new()) };
-    let chunks: Vec<Bytes> = body.try_collect().await.map_err(|error| s3_error!(error, IncompleteBody))?;
+    let chunks: Vec<Bytes> = body.try_collect().await.map_err(|error| s3_error!(IncompleteBody, "{error}"))?;
     Ok(chunks.concat().into())
 }
 
