@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::gate::GateResult;
 use crate::error::{Error, Kind, Result};
 use crate::sink::FindingGroup;
+use crate::storage::traffic::TrafficCounts;
 use crate::storage::{Location, durable};
 use crate::table::{Counts, Database, TableState, Version, counted, crash_point, instant};
 
@@ -114,8 +115,9 @@ pub struct RunRecord {
     pub findings: Vec<FindingGroup>,
     /// What the gates said.
     pub gates: Vec<GateResult>,
-    /// Collections that ran and were not published, because of a gate: theirs are counts and findings, but no rows.
-    pub withheld: BTreeSet<String>,
+    /// What was asked of remote stores, but for this record itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficCounts>,
     /// The warehouse, as a path or URL.
     pub warehouse: String,
     /// What to type next.

@@ -24,8 +24,9 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{Hold, Job};
 use crate::query::tables::Overlay;
 use crate::session::Session;
-use crate::sink::{FindingGroup, Manifest};
-use crate::table::{Columns, Counts, DataFile, Database, Operation, Proposal, Snapshot, TableChange, counted, crash_point};
+use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
+use crate::storage::durable;
+use crate::table::{CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, crash_point};
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
@@ -60,6 +61,7 @@ pub async fn run(
     let database = Database::open(session.warehouse.join(&job.database));
     let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
     let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
+    let asked = session.storage.traffic();
     bury(&database).await;
     let work = Work { session, job, options, to: &destination };
     let outcome = tokio::select! {
@@ -85,6 +87,7 @@ pub async fn run(
         clean_up(&database, &record.id, error).await;
     }
     record.next = next_command(job, &record);
+    record.traffic = Some(session.storage.traffic() - asked).filter(|traffic| traffic.requests() > 0);
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
     if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
         let written = record.save(&database).await;
@@ -167,6 +170,9 @@ impl Work<'_> {
     async fn until_commit(&self, record: &mut RunRecord) -> Result<Option<Ready>> {
         let database = &self.to.database;
         let before = Arc::new(database.snapshot(None).await?);
+        if before.version == 0 && database.location().remote() {
+            durable::probe(database.location()).await?;
+        }
         let prepared = prepare(self.session, self.job, &self.options.request, &before).await?;
         record.parameters.clone_from(&prepared.parameters);
         record.problems = prepared.warnings.0.iter().map(RecordedProblem::from).collect();

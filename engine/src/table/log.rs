@@ -190,7 +190,8 @@ impl Database {
         for attempt in 1..=ATTEMPTS {
             let Err(error) = durable::create(&file, text.clone()).await else { return Ok(Published::Ours) };
             let problem = file.failed("write", &error);
-            if is_final(&problem) {
+            // An earlier attempt whose answer was lost may have done what this one was refused.
+            if attempt == 1 && !durable::repeated(&error) && is_final(&problem) {
                 return Err(problem);
             }
             match self.read(commit.version).await {
@@ -361,7 +362,10 @@ fn numbered(name: &str, suffix: &str) -> Option<Version> {
     (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
+/// Refusals: no credentials, no right, no room, no bucket, no such operation, another clock.
+const FINAL: [&str; 11] = ["PS501", "PS503", "PS504", "PS506", "PS507", "PS531", "PS532", "PS533", "PS534", "PS535", "PS537"];
+
 /// Nothing was written, and trying again would not change that.
 fn is_final(error: &Error) -> bool {
-    error.problems.0.iter().any(|problem| matches!(problem.code, "PS501" | "PS503" | "PS504" | "PS506" | "PS507"))
+    error.problems.0.iter().any(|problem| FINAL.contains(&problem.code))
 }

@@ -13,6 +13,10 @@ use crate::table::strays::Swept;
 /// Records read at once.
 const READS: usize = 8;
 
+/// Records that a run looks at when it starts, where each look is a request. Every run does so, and one that died is
+/// followed by the next: it is among the last ones.
+const RECENT: usize = 50;
+
 /// The runs of all databases of a warehouse, newest first. A record that cannot be read is listed with what is wrong.
 ///
 /// # Errors
@@ -54,7 +58,11 @@ pub async fn find(warehouse: &Location, prefix: &str) -> Result<RunRecord> {
 /// # Errors
 /// They cannot be listed, or the store fails.
 pub async fn list(database: &Database) -> Result<Vec<RunRecord>> {
-    let ids = ids(database).await?;
+    newest(database, usize::MAX).await
+}
+
+async fn newest(database: &Database, limit: usize) -> Result<Vec<RunRecord>> {
+    let ids = ids(database).await?.into_iter().take(limit);
     stream::iter(ids).map(|id| async move { read(database, &id).await }).buffered(READS).try_collect().await
 }
 
@@ -65,7 +73,8 @@ pub async fn list(database: &Database) -> Result<Vec<RunRecord>> {
 /// The records or the commit log cannot be read.
 pub async fn sweep(database: &Database) -> Result<Vec<(RunRecord, Swept)>> {
     let died = |record: &RunRecord| record.finished_at.is_none() && record.problems.last().is_some_and(|problem| problem.code == DIED);
-    let dead: Vec<RunRecord> = list(database).await?.into_iter().filter(died).collect();
+    let limit = if database.location().remote() { RECENT } else { usize::MAX };
+    let dead: Vec<RunRecord> = newest(database, limit).await?.into_iter().filter(died).collect();
     if dead.is_empty() {
         return Ok(Vec::new());
     }
