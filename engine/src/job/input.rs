@@ -68,7 +68,10 @@ pub async fn list(session: &Session, written: &str) -> Result<Vec<(Location, Obj
     let fixed = written.find(['*', '?', '[']).map_or(written, |wild| &written[..written[..wild].rfind('/').map_or(0, |slash| slash + 1)]);
     let place = session.storage.resolve(if fixed.is_empty() { "." } else { fixed }, &session.project.root)?;
     let pattern = pattern(written, fixed, &place)?;
+    // One request where it can be: a name without an extension is taken for a directory, and asked for as one first.
+    let directory = place.remote() && !place.prefix.filename().is_some_and(|name| name.contains('.'));
     if pattern.is_none()
+        && !directory
         && let Ok(meta) = place.store.head(&place.prefix).await
     {
         return Ok(vec![(place, meta)]);
@@ -76,9 +79,16 @@ pub async fn list(session: &Session, written: &str) -> Result<Vec<(Location, Obj
     let listed: Result<Vec<ObjectMeta>, _> = place.store.list(Some(&place.prefix)).try_collect().await;
     let mut found = match listed {
         Ok(found) => found,
-        Err(object_store::Error::NotFound { .. }) => Vec::new(),
+        Err(error) if place.is_missing(&error) => Vec::new(),
         Err(error) => return Err(place.failed("list", &error)),
     };
+    if pattern.is_none()
+        && directory
+        && found.is_empty()
+        && let Ok(meta) = place.store.head(&place.prefix).await
+    {
+        return Ok(vec![(place, meta)]);
+    }
     if let Some(root) = place.local_path() {
         let links = tokio::task::spawn_blocking(move || broken_links(&root)).await.unwrap_or_default();
         let wanted =
@@ -149,7 +159,7 @@ fn page(project: &Project, place: &Location, meta: ObjectMeta, collection: &Coll
 }
 
 /// The page's path as a user would type it: relative to the project where it lies inside it.
-fn shown(project: &Project, place: &Location, meta: &ObjectMeta) -> String {
+pub(crate) fn shown(project: &Project, place: &Location, meta: &ObjectMeta) -> String {
     if place.url.scheme() != "file" {
         let base = &place.url[..url::Position::BeforePath];
         return format!("{base}/{}", meta.location);

@@ -219,7 +219,8 @@ async fn pages(session: &Session, path: &str, source: Option<&str>) -> Result<Ar
     let known: Vec<&str> = session.project.sources.keys().map(String::as_str).collect();
     let schema = session.project.sources.get(&name).ok_or_else(|| Error::from(schemas::source::unknown(&name, &known)))?;
     let pages = found.iter().map(|(_, meta)| PinnedPage {
-        path: meta.location.to_string(),
+        // The whole URL, as messages say it.
+        path: if place.remote() { input::shown(&session.project, place, meta) } else { meta.location.to_string() },
         meta: meta.clone(),
         source_url: None,
         harvested_at: None,

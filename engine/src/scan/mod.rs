@@ -5,9 +5,11 @@
 //! * [`source`]: [`HarvestSource`], the `FileSource` under DataFusion's own `DataSourceExec`. Not a leaf plan of ours:
 //!   Ballista cuts a plan into tasks only at the leaves it knows, and would run an unknown one whole in every task.
 //! * [`opener`]: one page → batches.
+//! * [`prefetch`]: where a page's bytes come from; over a network, before they are needed.
 
-pub mod opener;
+mod opener;
 pub mod pin;
+mod prefetch;
 pub mod source;
 pub mod table;
 

@@ -1,7 +1,7 @@
 //! One page → batches of its records.
 //!
-//! A page of ordinary size is fetched whole and decoded at once. A larger one passes through a thread of its own, which
-//! waits for its batches to be taken, so that memory stays bounded whatever the size of a page.
+//! A page of ordinary size is fetched whole ([`super::prefetch`]) and decoded at once. A larger one is streamed through a
+//! thread of its own, so that memory stays bounded whatever the size of a page.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -17,22 +17,20 @@ use datafusion_datasource::PartitionedFile;
 use datafusion_datasource::file_stream::{FileOpenFuture, FileOpener};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 use schemas::problem::Problem;
 use schemas::source::{SourceSchema, problem_type};
 use tokio::sync::mpsc;
 
+use super::prefetch::{Opened, Pages};
 use super::source::KIND;
 use crate::error::Error;
 use crate::format::{self, Page, PageBytes, PageTally, RecordFormat};
+use crate::storage::{page_problem, page_reason};
 
-/// Pages up to this size are held whole, and then all their records.
-const WHOLE: u64 = 8 << 20;
-
-/// Opens pages of one scan.
+/// Opens pages of one partition of a scan.
 #[derive(Debug)]
-pub struct PageOpener {
-    store: Arc<dyn ObjectStore>,
+pub(super) struct PageOpener {
+    pages: Pages,
     columns: Arc<Columns>,
 }
 
@@ -50,7 +48,7 @@ struct Columns {
 
 impl PageOpener {
     /// An opener that yields the file columns `indices` of the scan: those of the source schema, then [`KIND`].
-    pub fn new(store: Arc<dyn ObjectStore>, source: &Arc<SourceSchema>, indices: &[usize], batch_rows: usize) -> Result<Self> {
+    pub(super) fn new(pages: Pages, source: &Arc<SourceSchema>, indices: &[usize], batch_rows: usize) -> Result<Self> {
         let all = source.table_schema();
         let kind_index = all.fields().len();
         let kind_field = Arc::new(Field::new(KIND, DataType::UInt8, false));
@@ -63,21 +61,20 @@ impl PageOpener {
         let codec = format::decoder(source, &wanted, batch_rows)?;
         let kind = indices.iter().position(|&index| index == kind_index);
         let columns = Columns { codec, schema: Arc::new(Schema::new(fields)), kind, counting };
-        Ok(Self { store, columns: Arc::new(columns) })
+        Ok(Self { pages, columns: Arc::new(columns) })
     }
 }
 
 impl FileOpener for PageOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let page = page_of(&file)?;
-        let (store, columns) = (Arc::clone(&self.store), Arc::clone(&self.columns));
+        let columns = Arc::clone(&self.columns);
+        let opened = self.pages.open(&file.object_meta);
         Ok(async move {
-            let location = &file.object_meta.location;
-            let answer = store.get(location).await.map_err(|error| unreadable(&page, &error))?;
-            if answer.meta.size > WHOLE {
-                return Ok(streamed(columns, page, answer.payload));
-            }
-            let bytes = answer.bytes().await.map_err(|error| unreadable(&page, &error))?;
+            let bytes = match opened.await.map_err(|error| unreadable(&page, &error))? {
+                Opened::Whole(bytes) => bytes,
+                Opened::Stream(stream) => return Ok(streamed(columns, page, stream)),
+            };
             let mut batches = Vec::new();
             columns.decode(&page, PageBytes::Whole(bytes), &mut |batch| {
                 batches.push(Ok(batch));
@@ -173,21 +170,26 @@ fn string(values: &StructArray, member: &str) -> Option<String> {
 }
 
 fn unreadable(page: &Page, error: &object_store::Error) -> DataFusionError {
-    let problem = Problem::error("PX104", format!("page {} of collection {} cannot be read: {error}", page.path, page.collection_id));
-    Error::failed(problem.hint("it was there when the run began: fetch it again, then run again")).into()
+    Error::failed(page_problem(&page.path, &page.collection_id, error)).into()
 }
 
-/// Decodes on a blocking thread while the bytes arrive; one batch waits while the next is built.
-fn streamed(columns: Arc<Columns>, page: Page, payload: GetResultPayload) -> BoxStream<'static, Result<RecordBatch>> {
-    let (send, receive) = mpsc::channel(1);
-    let mut tasks = tokio::task::JoinSet::new();
-    let reader: Box<dyn Read + Send> = match payload {
-        // As a stream it would come in pieces of 8 KiB, each by way of another thread.
-        GetResultPayload::File(file, _) => Box::new(file),
-        GetResultPayload::Stream(bytes) => {
-            let (send_bytes, receive_bytes) = mpsc::channel(4);
-            tasks.spawn(pump(bytes, send_bytes));
-            Box::new(ChunkReader { chunks: receive_bytes, current: Bytes::new() })
+/// Decodes on a blocking thread while the bytes arrive; at most two batches wait.
+fn streamed(
+    columns: Arc<Columns>,
+    page: Page,
+    bytes: BoxStream<'static, object_store::Result<Bytes>>,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let (send_bytes, receive_bytes) = mpsc::channel(4);
+    let (send, receive) = mpsc::channel(2);
+    let mut bytes = bytes;
+    let path = page.path.clone();
+    let pump = async move {
+        while let Some(chunk) = bytes.next().await {
+            // The codec says of which page.
+            let chunk = chunk.map_err(|error| std::io::Error::other(page_reason(&path, &error).0));
+            if send_bytes.send(chunk).await.is_err() {
+                return;
+            }
         }
     };
     tasks.spawn_blocking(move || {

@@ -23,6 +23,7 @@ use object_store::ObjectStore;
 use schemas::source::SourceSchema;
 
 use super::opener::PageOpener;
+use super::prefetch::Pages;
 
 /// File column after those of the source schema: 0 for a record, 1 for the row that ends a page. Decoded only where asked
 /// for; without it no such rows exist.
@@ -72,8 +73,9 @@ impl HarvestSource {
 }
 
 impl FileSource for HarvestSource {
-    fn create_file_opener(&self, store: Arc<dyn ObjectStore>, _scan: &FileScanConfig, _partition: usize) -> Result<Arc<dyn FileOpener>> {
-        let opener = PageOpener::new(store, &self.source, &self.projection.file_indices, self.batch_rows)?;
+    fn create_file_opener(&self, store: Arc<dyn ObjectStore>, scan: &FileScanConfig, partition: usize) -> Result<Arc<dyn FileOpener>> {
+        let pages = Pages::new(store, scan, partition);
+        let opener = PageOpener::new(pages, &self.source, &self.projection.file_indices, self.batch_rows)?;
         ProjectionOpener::try_new(self.projection.clone(), Arc::new(opener), self.schema.file_schema())
     }
 

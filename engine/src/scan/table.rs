@@ -19,6 +19,7 @@ use schemas::source::SourceSchema;
 
 use super::pin::{PinnedCollection, PinnedPage};
 use super::source::{HarvestSource, KIND, PAGE, page_type};
+use crate::storage::remote;
 
 /// Partition column with what the project says of the collection: `struct<id, title, institution, <values>…>`.
 pub const COLLECTION: &str = "collection";
@@ -112,6 +113,8 @@ impl TableProvider for HarvestTable {
         let conf = FileScanConfigBuilder::new(self.store.clone(), Arc::new(self.scan.clone()))
             .with_file_groups(self.groups(state.config().target_partitions()))
             .with_projection_indices(Some(indices))?
+            // Partitions take pages from one another, which spoils what was asked for ahead of a network.
+            .with_preserve_order(remote(self.store.as_ref()))
             .build();
         Ok(coalesced(DataSourceExec::from_data_source(conf), state.config().batch_size()))
     }
