@@ -6,9 +6,7 @@ use std::time::Instant;
 use engine::Result;
 use engine::project::Project;
 use engine::session::{Session, session};
-use engine::storage::free_space;
-use engine::table::counted;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use engine::storage::{free_space, trial};
 use serde_json::json;
 
 use super::DONE;
@@ -77,29 +75,53 @@ async fn look(project: &Arc<Project>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Tries what a commit needs, in a scratch place: put-if-absent twice, read back, remove.
-async fn warehouse(session: &Session, found: &mut Vec<Finding>) {
-    let scratch = session.warehouse.join("_doctor").join(&engine::job::record::new_id());
-    let put = || scratch.store.put_opts(&scratch.prefix, "x".into(), PutOptions::from(PutMode::Create));
-    let outcome = match put().await {
-        Ok(_) => match put().await {
-            Err(object_store::Error::AlreadyExists { .. }) => Ok("can be written; put-if-absent works"),
-            Ok(_) => Err("a second put-if-absent succeeded: this store cannot hold a commit log".to_owned()),
-            Err(error) => Err(scratch.failed("write", &error).to_string()),
-        },
-        Err(error) => Err(scratch.failed("write", &error).to_string()),
+/// Who we are and whom we ask, where the warehouse is in a bucket.
+async fn bucket(session: &Session, found: &mut Vec<Finding>) {
+    let settings = &session.project.settings.s3;
+    let endpoint = session.aws.endpoint(settings.endpoint.as_deref(), "AWS_ENDPOINT_URL_S3").await;
+    // A server of one's own is no part of Amazon's, and its keys mean nothing to STS, unless that is said to be there too.
+    let foreign = settings.endpoint.is_some() || endpoint.as_ref().is_some_and(|found| found.origin == "AWS_ENDPOINT_URL_S3");
+    let from = session.aws.credentials_from();
+    let (good, text) = if settings.anonymous {
+        (true, "none: requests are not signed ([s3] anonymous = true)".to_owned())
+    } else if foreign {
+        let credentials = session.aws.credentials().await;
+        (credentials.is_ok(), credentials.map_or_else(|error| error.to_string(), |_| format!("credentials from {from}")))
+    } else {
+        let caller = session.aws.caller().await;
+        let shown = |caller: engine::aws::Caller| format!("{} in account {}; credentials from {from}", caller.arn, caller.account);
+        (caller.is_ok(), caller.map_or_else(|error| error.to_string(), shown))
     };
-    // The scratch object may not be there; a leftover harms nobody and is below a name that readers skip.
-    let _ = scratch.store.delete(&scratch.prefix).await;
-    if let Some(dir) = scratch.local_path().and_then(|path| path.parent().map(std::path::Path::to_owned)) {
-        let _ = std::fs::remove_dir(dir);
+    found.push(Finding { what: "identity", good, text });
+    let region = session.aws.region().await;
+    let text = region.map_or_else(|| "us-east-1 (nothing says another)".to_owned(), |found| format!("{} ({})", found.value, found.origin));
+    found.push(Finding { what: "region", good: true, text });
+    let text = endpoint.map_or_else(|| "Amazon's".to_owned(), |found| format!("{} ({})", found.value, found.origin));
+    found.push(Finding { what: "endpoint", good: true, text });
+}
+
+/// Tries what a run needs of the warehouse: of a remote one each operation is a right of its own, and has a line of its own.
+async fn warehouse(session: &Session, found: &mut Vec<Finding>) {
+    let place = &session.warehouse;
+    if matches!(place.url.scheme(), "s3" | "s3a") {
+        bucket(session, found).await;
     }
-    let good = outcome.is_ok();
-    let text = outcome.map_or_else(|text| text, str::to_owned);
-    found.push(Finding { what: "warehouse", good, text: format!("{}: {text}", session.warehouse) });
-    if let Some(path) = session.warehouse.local_path()
-        && let Some(free) = free_space(&path)
-    {
-        found.push(Finding { what: "disk", good: free >= LITTLE, text: format!("{:.1} GB free for the warehouse", free as f64 / 1e9) });
+    let trials = trial::operations(place).await;
+    if place.remote() {
+        found.extend(trials.into_iter().map(|trial| match trial.outcome {
+            Ok(text) => Finding { what: trial.what, good: true, text: format!("{place}: {text}") },
+            Err(error) => Finding { what: trial.what, good: false, text: error.to_string() },
+        }));
+        return;
+    }
+    let wrong = trials.into_iter().find_map(|trial| trial.outcome.err());
+    let good = wrong.is_none();
+    let text = wrong.map_or_else(|| "can be written; put-if-absent works".to_owned(), |error| error.to_string());
+    found.push(Finding { what: "warehouse", good, text: format!("{place}: {text}") });
+    if let Some(path) = place.local_path() {
+        let _ = std::fs::remove_dir(path.join("_doctor"));
+        if let Some(free) = free_space(&path) {
+            found.push(Finding { what: "disk", good: free >= LITTLE, text: format!("{:.1} GB free for the warehouse", free as f64 / 1e9) });
+        }
     }
 }

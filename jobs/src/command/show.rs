@@ -64,6 +64,9 @@ pub(crate) fn text(record: &RunRecord) -> String {
             let _ = writeln!(out, "  hint: {hint}");
         }
     }
+    if let Some(traffic) = &record.traffic {
+        let _ = writeln!(out, "\n{traffic}");
+    }
     if let Some(version) = record.version {
         let _ = writeln!(out, "\nversion {version} of {}{}", record.database, without(record));
     } else if !record.withheld.is_empty() {
