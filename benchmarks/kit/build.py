@@ -10,10 +10,13 @@ from kit.workplace import REPOSITORY
 BINARIES = {"pacha": "pacha", "floor": "pacha-benchmarks"}
 """Binary → package."""
 
+WITH_SERVER = {"pacha": "pacha", "s3server": "pacha-tests"}
+"""The same for pages in a bucket."""
 
-def build(profile: str) -> dict[str, Path]:
+
+def build(profile: str, binaries: dict[str, str] = BINARIES) -> dict[str, Path]:
     """Where cargo put each binary; cargo decides whether there is anything to build."""
-    packages = [argument for package in BINARIES.values() for argument in ("--package", package)]
+    packages = [argument for package in binaries.values() for argument in ("--package", package)]
     cargo = ["cargo", "build", "--profile", profile, "--bins", *packages]
     print(f"building: {' '.join(cargo)}", flush=True)
     messages = subprocess.run(
@@ -27,6 +30,6 @@ def build(profile: str) -> dict[str, Path]:
     found = {}
     for line in messages.splitlines():
         message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] in BINARIES:
+        if message.get("executable") and message["target"]["name"] in binaries:
             found[message["target"]["name"]] = Path(message["executable"])
     return found

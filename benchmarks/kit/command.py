@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from kit import agreement, build, engines, floor, machine, measure, report
+from kit import agreement, buckets, build, engines, floor, machine, measure, report
 from kit.agreement import Engine
 from kit.engines import PACKAGES, PEERS, SUITES
 from kit.pacha import JOBS, Pacha
@@ -23,6 +23,11 @@ def main() -> int:
     workplace = Workplace(asked.work.resolve())
     if asked.install:
         install(workplace, asked)
+    if asked.only == "buckets":
+        binaries = build.build(asked.profile, build.WITH_SERVER) if asked.pacha is None else {"pacha": asked.pacha.resolve()}
+        if asked.s3server is not None:
+            binaries["s3server"] = asked.s3server.resolve()
+        return buckets.main(workplace, binaries["pacha"], binaries["s3server"], asked.rounds, asked.record)
     sizes = ["S", "M"] if asked.size == "both" else [asked.size]
     many = [MANY] if "many" in asked.suites else []
     workplace.generate(sizes + many, asked.processes)
@@ -60,13 +65,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--suites", type=names(SUITES), default=list(SUITES), help=f"default: {','.join(SUITES)}")
     parser.add_argument("--install", action="store_true", help="install the peers, or those of --engines, first")
     parser.add_argument(
-        "--only", choices=["generate", "limits"], help="only generate, or only the raw rates of this machine"
+        "--only",
+        choices=["generate", "limits", "buckets"],
+        help="only generate, only the raw rates of this machine, or only pages in a bucket against pages on a disk",
     )
     parser.add_argument("--work", type=Path, default=BENCHMARKS / "work", help="folder for all that is generated")
     parser.add_argument("--processes", type=int, default=2, help="processes that generate; default: 2")
     parser.add_argument("--profile", default="release", help="cargo profile of the measured binaries; default: release")
     parser.add_argument("--pacha", type=Path, help="measure this binary instead of building one")
     parser.add_argument("--floor", type=Path, help="with --pacha: the floor's binary")
+    parser.add_argument("--s3server", type=Path, help="with --pacha and --only buckets: the server's binary")
     parser.add_argument("--no-record", dest="record", action="store_false", help="do not write to benchmarks/results")
     return parser.parse_args()
 
