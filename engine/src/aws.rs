@@ -169,7 +169,7 @@ fn reason(error: &CredentialsError) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    innermost.to_string().trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

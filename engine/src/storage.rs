@@ -378,6 +378,16 @@ mod tests {
     }
 
     #[test]
+    fn buckets_of_google_and_azure_are_opened_and_a_container_without_an_account_says_what_is_missing() {
+        assert_eq!(resolve("gs://raw/26001").unwrap().prefix.as_ref(), "26001");
+        assert_eq!(resolve("abfss://raw@account.dfs.core.windows.net/26001").unwrap().prefix.as_ref(), "26001");
+        if std::env::var_os("AZURE_STORAGE_ACCOUNT_NAME").is_none() {
+            let error = resolve("az://raw/26001").unwrap_err().to_string();
+            assert!(error.starts_with("PS501 cannot open az://raw: ") && error.contains("hint: set AZURE_STORAGE_ACCOUNT_NAME"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_place_is_a_mistake_of_the_project() {
         for text in ["", "file://warehouse/x", "s3://[x"] {
             let error = resolve(text).unwrap_err();

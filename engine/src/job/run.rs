@@ -24,9 +24,9 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{Hold, Job};
 use crate::query::tables::Overlay;
 use crate::session::Session;
-use crate::sink::{self, FindingGroup, Manifest, ManifestFile};
+use crate::sink::{FindingGroup, Manifest};
 use crate::storage::durable;
-use crate::table::{CollectionState, Columns, Counts, DataFile, Database, Inputs, Operation, Proposal, Snapshot, TableChange, crash_point};
+use crate::table::{Columns, Counts, DataFile, Database, Operation, Proposal, Snapshot, TableChange, counted, crash_point};
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;

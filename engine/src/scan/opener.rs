@@ -1,7 +1,7 @@
 //! One page → batches of its records.
 //!
-//! A page of ordinary size is fetched whole ([`super::prefetch`]) and decoded at once. A larger one is streamed through a
-//! thread of its own, so that memory stays bounded whatever the size of a page.
+//! A page of ordinary size is fetched whole ([`super::prefetch`]) and decoded at once. A larger one passes through a thread of its own, which
+//! waits for its batches to be taken, so that memory stays bounded whatever the size of a page.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use datafusion_datasource::PartitionedFile;
 use datafusion_datasource::file_stream::{FileOpenFuture, FileOpener};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use object_store::GetResultPayload;
 use schemas::problem::Problem;
 use schemas::source::{SourceSchema, problem_type};
 use tokio::sync::mpsc;
@@ -73,7 +74,7 @@ impl FileOpener for PageOpener {
         Ok(async move {
             let bytes = match opened.await.map_err(|error| unreadable(&page, &error))? {
                 Opened::Whole(bytes) => bytes,
-                Opened::Stream(stream) => return Ok(streamed(columns, page, stream)),
+                Opened::Large(payload) => return Ok(streamed(columns, page, payload)),
             };
             let mut batches = Vec::new();
             columns.decode(&page, PageBytes::Whole(bytes), &mut |batch| {
@@ -173,23 +174,17 @@ fn unreadable(page: &Page, error: &object_store::Error) -> DataFusionError {
     Error::failed(page_problem(&page.path, &page.collection_id, error)).into()
 }
 
-/// Decodes on a blocking thread while the bytes arrive; at most two batches wait.
-fn streamed(
-    columns: Arc<Columns>,
-    page: Page,
-    bytes: BoxStream<'static, object_store::Result<Bytes>>,
-) -> BoxStream<'static, Result<RecordBatch>> {
-    let (send_bytes, receive_bytes) = mpsc::channel(4);
-    let (send, receive) = mpsc::channel(2);
-    let mut bytes = bytes;
-    let path = page.path.clone();
-    let pump = async move {
-        while let Some(chunk) = bytes.next().await {
-            // The codec says of which page.
-            let chunk = chunk.map_err(|error| std::io::Error::other(page_reason(&path, &error).0));
-            if send_bytes.send(chunk).await.is_err() {
-                return;
-            }
+/// Decodes on a blocking thread while the bytes arrive; one batch waits while the next is built.
+fn streamed(columns: Arc<Columns>, page: Page, payload: GetResultPayload) -> BoxStream<'static, Result<RecordBatch>> {
+    let (send, receive) = mpsc::channel(1);
+    let mut tasks = tokio::task::JoinSet::new();
+    let reader: Box<dyn Read + Send> = match payload {
+        // As a stream it would come in pieces of 8 KiB, each by way of another thread.
+        GetResultPayload::File(file, _) => Box::new(file),
+        GetResultPayload::Stream(bytes) => {
+            let (send_bytes, receive_bytes) = mpsc::channel(4);
+            tasks.spawn(pump(page.path.clone(), bytes, send_bytes));
+            Box::new(ChunkReader { chunks: receive_bytes, current: Bytes::new() })
         }
     };
     tasks.spawn_blocking(move || {
@@ -214,9 +209,11 @@ fn streamed(
     .boxed()
 }
 
-async fn pump(mut bytes: BoxStream<'static, object_store::Result<Bytes>>, to: mpsc::Sender<std::io::Result<Bytes>>) {
+async fn pump(page: String, mut bytes: BoxStream<'static, object_store::Result<Bytes>>, to: mpsc::Sender<std::io::Result<Bytes>>) {
     while let Some(chunk) = bytes.next().await {
-        if to.send(chunk.map_err(std::io::Error::other)).await.is_err() {
+        // Which page it is about says the codec.
+        let chunk = chunk.map_err(|error| std::io::Error::other(page_reason(&page, &error).0));
+        if to.send(chunk).await.is_err() {
             return;
         }
     }
@@ -252,6 +249,7 @@ mod tests {
     use object_store::local::LocalFileSystem;
     use object_store::memory::InMemory;
     use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt};
 
     use super::*;
 
@@ -267,11 +265,11 @@ mod tests {
         let source = SourceSchema::shipped("oai_dc").unwrap();
         let schema = source.table_schema();
         let indices = [schema.index_of("record_id").unwrap(), schema.index_of("page_seq").unwrap(), schema.fields().len()];
-        PageOpener::new(store, &source, &indices, 2).unwrap()
+        PageOpener::new(Pages::on_disk(store), &source, &indices, 2).unwrap()
     }
 
     async fn streamed_page(opener: &PageOpener) -> Result<Vec<RecordBatch>> {
-        let answer = opener.store.get(&Path::from("page.xml")).await.unwrap();
+        let answer = opener.pages.store.get(&Path::from("page.xml")).await.unwrap();
         streamed(Arc::clone(&opener.columns), Page::default(), answer.payload).try_collect().await
     }
 

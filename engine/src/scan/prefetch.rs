@@ -9,24 +9,21 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion_datasource::file_scan_config::FileScanConfig;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, Result};
+use futures::{FutureExt, StreamExt};
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, Result};
 
 use crate::storage::remote;
 
-/// Pages up to this size are held whole.
-const WHOLE: u64 = 64 << 20;
+/// Pages up to this size are held whole, and then all their records.
+const WHOLE: u64 = 8 << 20;
 /// Pages of a partition that are asked for ahead.
 const AHEAD: usize = 64;
 /// Bytes of a partition's pages that are asked for ahead.
 const AHEAD_BYTES: u64 = 8 << 20;
-/// A page up to this size is asked for ahead if it is the only one.
-const ALONE: u64 = 32 << 20;
 /// Bytes of a large page that one request asks for.
 const RANGE: u64 = 8 << 20;
 /// Ranges of a page under way at a time.
@@ -37,13 +34,13 @@ pub(super) enum Opened {
     /// All of them.
     Whole(Bytes),
     /// As they come.
-    Stream(BoxStream<'static, Result<Bytes>>),
+    Large(GetResultPayload),
 }
 
 /// The pages of a partition, opened one after the other.
 #[derive(Debug)]
 pub(super) struct Pages {
-    store: Arc<dyn ObjectStore>,
+    pub(super) store: Arc<dyn ObjectStore>,
     /// `None` on a local disk.
     ahead: Option<Mutex<Ahead>>,
 }
@@ -65,6 +62,12 @@ impl Pages {
         Self { store, ahead }
     }
 
+    /// Pages that are read when they are wanted.
+    #[cfg(test)]
+    pub(super) fn on_disk(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, ahead: None }
+    }
+
     /// Begins to read a page, and whatever comes after it. Pages come in the partition's order; one that does not is read
     /// all the same.
     pub(super) fn open(&self, page: &ObjectMeta) -> BoxFuture<'static, Result<Opened>> {
@@ -75,8 +78,8 @@ impl Pages {
         match coming {
             Some(task) => joined(task).map(|bytes| bytes.map(Opened::Whole)).boxed(),
             None if page.size > WHOLE => {
-                let stream = ranges(store, page.clone()).boxed();
-                async move { Ok(Opened::Stream(stream)) }.boxed()
+                let payload = GetResultPayload::Stream(ranges(store, page.clone()).boxed());
+                async move { Ok(Opened::Large(payload)) }.boxed()
             }
             None => joined(SpawnedTask::spawn(whole(store, page.clone()))).map(|bytes| bytes.map(Opened::Whole)).boxed(),
         }
@@ -105,7 +108,8 @@ impl Ahead {
         let mut bytes: u64 = self.coming.iter().map(|(meta, _)| meta.size).sum();
         while self.coming.len() < AHEAD
             && let Some(next) = self.waiting.front()
-            && (bytes + next.size <= AHEAD_BYTES || self.coming.is_empty() && next.size <= ALONE)
+            && next.size <= WHOLE
+            && (bytes + next.size <= AHEAD_BYTES || self.coming.is_empty())
             && let Some(next) = self.waiting.pop_front()
         {
             bytes += next.size;
@@ -122,21 +126,12 @@ async fn joined(task: SpawnedTask<Result<Bytes>>) -> Result<Bytes> {
 /// From a disk: one look tells whether the page is read whole or as a stream.
 async fn local(store: Arc<dyn ObjectStore>, page: ObjectMeta) -> Result<Opened> {
     let answer = store.get_opts(&page.location, GetOptions::default()).await?;
-    if answer.meta.size > WHOLE { Ok(Opened::Stream(answer.into_stream())) } else { Ok(Opened::Whole(answer.bytes().await?)) }
+    if answer.meta.size > WHOLE { Ok(Opened::Large(answer.payload)) } else { Ok(Opened::Whole(answer.bytes().await?)) }
 }
 
-/// A page over the network, in one request if it is small.
+/// A page over the network, in one request.
 async fn whole(store: Arc<dyn ObjectStore>, page: ObjectMeta) -> Result<Bytes> {
-    if page.size <= RANGE {
-        return store.get_opts(&page.location, unchanged(&page)).await?.bytes().await;
-    }
-    let size = usize::try_from(page.size).unwrap_or_default();
-    let whole = BytesMut::with_capacity(size);
-    let whole = ranges(store, page).try_fold(whole, |mut whole, range| async move {
-        whole.extend_from_slice(&range);
-        Ok(whole)
-    });
-    Ok(whole.await?.freeze())
+    store.get_opts(&page.location, unchanged(&page)).await?.bytes().await
 }
 
 /// A page in ranges, in order.

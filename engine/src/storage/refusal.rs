@@ -36,7 +36,12 @@ pub(super) fn reason(doing: &str, place: &str, error: &object_store::Error) -> O
         let lacking = matches!(error, object_store::Error::NotSupported { .. });
         return (!plain && !lacking).then(|| answered(code, doing, place, &text));
     }
-    if let Some(reason) = unanswered(error, &text) {
+    // GCS and Azure get their credentials by a request of their own.
+    if text.contains("token request") {
+        let hint = "set GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS, for Azure AZURE_STORAGE_ACCOUNT_KEY or a client's; see docs/storage.md";
+        return Some(Reason::new("PS531", "no credentials were found in the environment, and this machine has none of its own", hint));
+    }
+    if let Some(reason) = unanswered(place, error, &text) {
         return Some(reason);
     }
     match error {
@@ -189,11 +194,14 @@ fn denied(doing: &str, place: &str, text: &str) -> Reason {
 }
 
 /// A request that got no answer at all.
-fn unanswered(error: &object_store::Error, text: &str) -> Option<Reason> {
+fn unanswered(place: &str, error: &object_store::Error, text: &str) -> Option<Reason> {
     let kinds: Vec<HttpErrorKind> = chain(error).filter_map(|error| error.downcast_ref::<HttpError>()).map(HttpError::kind).collect();
     let last = kinds.last()?;
     let host = host(text).map_or_else(|| "the store".to_owned(), str::to_owned);
-    let hint = "check the network, and the endpoint under [s3] in pacha.toml or in AWS_ENDPOINT_URL; `pacha doctor` says which is used";
+    let hint = match s3(place) {
+        Some(_) => "check the network, and the endpoint under [s3] in pacha.toml or in AWS_ENDPOINT_URL; `pacha doctor` says which is used",
+        None => "check the network, and the name of the account",
+    };
     Some(match last {
         HttpErrorKind::Connect => Reason::new("PS536", format!("cannot connect to {host}: {}", cause(error)), hint),
         HttpErrorKind::Timeout => Reason::new("PS536", format!("{host} did not answer in time"), hint),
@@ -277,6 +285,13 @@ mod tests {
             assert!(reason.why.contains("region eu-west-1") && reason.hint.contains("AWS_REGION=eu-west-1"), "{reason:?}");
         }
         assert!(said("read", "<Code>PermanentRedirect</Code><Endpoint>s3.amazonaws.com</Endpoint>").hint.contains("get-bucket-location"));
+    }
+
+    #[test]
+    fn a_machine_without_credentials_for_another_cloud_is_told_what_to_set() {
+        let source = "Error performing token request: Error performing GET http://metadata/token in 1ms - 403 Forbidden".into();
+        let reason = reason("list", "gs://raw/26001", &object_store::Error::Generic { store: "GCS", source }).unwrap();
+        assert!(reason.code == "PS531" && reason.hint.contains("GOOGLE_SERVICE_ACCOUNT"), "{reason:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use engine::Result;
 use engine::project::Project;
 use engine::session::{Session, session};
 use engine::storage::{free_space, trial};
+use engine::table::counted;
 use serde_json::json;
 
 use super::DONE;
