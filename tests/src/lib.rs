@@ -2,6 +2,7 @@
 //!
 //! * [`fixture`]: the projects under `projects/`, each test with a copy of its own.
 //! * [`backend`]: where the SQL of a test runs.
+//! * [`glue`]: a Glue catalog in this process, with faults.
 //! * [`slt`]: the sqllogictest files under `sql/`, one folder after the other.
 //! * [`s3`]: an S3 server in the same process, with faults on demand.
 //!
@@ -9,5 +10,5 @@
 
 pub mod backend;
 pub mod fixture;
-pub mod s3;
+pub mod glue;
 pub mod slt;
