@@ -213,24 +213,25 @@ pub fn problem_type() -> DataType {
 
 /// The first columns of every vernacular table.
 pub fn envelope_fields() -> Vec<Field> {
-    let seconds = DataType::Timestamp(TimeUnit::Second, Some("UTC".into()));
+    // Signed integers and microseconds: what Parquet can say and every engine of the Hive family reads.
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     vec![
         Field::new("collection_id", DataType::Utf8, false),
         Field::new("record_id", DataType::Utf8, false),
         Field::new("harvest_id", DataType::Utf8, false),
         Field::new("datestamp", DataType::Utf8, true),
-        Field::new("datestamp_ts", seconds.clone(), true),
+        Field::new("datestamp_ts", instant.clone(), true),
         Field::new("sets", list_of(DataType::Utf8), true),
         Field::new("deleted", DataType::Boolean, false),
         Field::new("record_format", DataType::Utf8, false),
         Field::new("page", DataType::Utf8, false),
-        Field::new("page_seq", DataType::UInt32, false),
-        Field::new("byte_start", DataType::UInt64, true),
-        Field::new("byte_len", DataType::UInt64, true),
+        Field::new("page_seq", DataType::Int32, false),
+        Field::new("byte_start", DataType::Int64, true),
+        Field::new("byte_len", DataType::Int64, true),
         Field::new("source_url", DataType::Utf8, true),
-        Field::new("harvested_at", seconds, true),
+        Field::new("harvested_at", instant, true),
         Field::new("raw", DataType::Utf8, true),
-        Field::new("raw_sha256", DataType::FixedSizeBinary(32), true),
+        Field::new("raw_sha256", DataType::Binary, true),
         Field::new("problems", list_of(problem_type()), true),
     ]
 }

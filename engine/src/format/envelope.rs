@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StructBuilder, TimestampSecondBuilder, UInt32Builder,
-    UInt64Builder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, ListBuilder, StringBuilder, StructBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use schemas::source::{envelope_fields, problem_type};
@@ -51,18 +51,18 @@ enum Column {
     RecordId(StringBuilder),
     HarvestId(StringBuilder),
     Datestamp(StringBuilder),
-    DatestampTs(TimestampSecondBuilder),
+    DatestampTs(TimestampMicrosecondBuilder),
     Sets(ListBuilder<StringBuilder>),
     Deleted(BooleanBuilder),
     Format(StringBuilder),
     Page(StringBuilder),
-    PageSeq(UInt32Builder),
-    ByteStart(UInt64Builder),
-    ByteLen(UInt64Builder),
+    PageSeq(Int32Builder),
+    ByteStart(Int64Builder),
+    ByteLen(Int64Builder),
     SourceUrl(StringBuilder),
-    HarvestedAt(TimestampSecondBuilder),
+    HarvestedAt(TimestampMicrosecondBuilder),
     Raw(StringBuilder),
-    RawSha256(FixedSizeBinaryBuilder),
+    RawSha256(BinaryBuilder),
     Problems(ListBuilder<StructBuilder>),
 }
 
@@ -123,18 +123,18 @@ impl Column {
             "record_id" => Self::RecordId(StringBuilder::new()),
             "harvest_id" => Self::HarvestId(StringBuilder::new()),
             "datestamp" => Self::Datestamp(StringBuilder::new()),
-            "datestamp_ts" => Self::DatestampTs(TimestampSecondBuilder::new().with_timezone("UTC")),
+            "datestamp_ts" => Self::DatestampTs(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             "sets" => Self::Sets(ListBuilder::new(StringBuilder::new())),
             "deleted" => Self::Deleted(BooleanBuilder::new()),
             "record_format" => Self::Format(StringBuilder::new()),
             "page" => Self::Page(StringBuilder::new()),
-            "page_seq" => Self::PageSeq(UInt32Builder::new()),
-            "byte_start" => Self::ByteStart(UInt64Builder::new()),
-            "byte_len" => Self::ByteLen(UInt64Builder::new()),
+            "page_seq" => Self::PageSeq(Int32Builder::new()),
+            "byte_start" => Self::ByteStart(Int64Builder::new()),
+            "byte_len" => Self::ByteLen(Int64Builder::new()),
             "source_url" => Self::SourceUrl(StringBuilder::new()),
-            "harvested_at" => Self::HarvestedAt(TimestampSecondBuilder::new().with_timezone("UTC")),
+            "harvested_at" => Self::HarvestedAt(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             "raw" => Self::Raw(StringBuilder::new()),
-            "raw_sha256" => Self::RawSha256(FixedSizeBinaryBuilder::new(32)),
+            "raw_sha256" => Self::RawSha256(BinaryBuilder::new()),
             _ => Self::Problems(problems_builder()),
         }
     }
@@ -154,7 +154,7 @@ impl Column {
                 column.append_value("");
             }
             Self::Datestamp(column) => column.append_option(record.datestamp),
-            Self::DatestampTs(column) => column.append_option(record.datestamp.and_then(seconds)),
+            Self::DatestampTs(column) => column.append_option(record.datestamp.and_then(seconds).and_then(micros)),
             Self::Sets(column) => {
                 for set in record.sets {
                     column.values().append_value(set);
@@ -164,13 +164,13 @@ impl Column {
             Self::Deleted(column) => column.append_value(record.deleted),
             Self::Format(column) => column.append_value(format),
             Self::Page(column) => column.append_value(&page.path),
-            Self::PageSeq(column) => column.append_value(seq),
-            Self::ByteStart(column) => column.append_value(record.byte_start),
-            Self::ByteLen(column) => column.append_value(record.raw.len() as u64),
+            Self::PageSeq(column) => column.append_value(i32::try_from(seq).unwrap_or(i32::MAX)),
+            Self::ByteStart(column) => column.append_value(record.byte_start.cast_signed()),
+            Self::ByteLen(column) => column.append_value(record.raw.len() as i64),
             Self::SourceUrl(column) => column.append_option(page.source_url.as_deref()),
-            Self::HarvestedAt(column) => column.append_option(page.harvested_at),
+            Self::HarvestedAt(column) => column.append_option(page.harvested_at.and_then(micros)),
             Self::Raw(column) => column.append_value(String::from_utf8_lossy(record.raw)),
-            Self::RawSha256(column) => column.append_value(Sha256::digest(record.raw)).expect("a SHA-256 digest has 32 bytes"),
+            Self::RawSha256(column) => column.append_value(Sha256::digest(record.raw)),
             Self::Problems(column) => append_problems(column, digested, record.problems),
         }
     }
@@ -235,6 +235,11 @@ pub fn seconds(datestamp: &str) -> Option<i64> {
     }
     let date = text.parse::<jiff::civil::Date>().or_else(|_| jiff::civil::Date::strptime("%Y%m%d", text)).ok()?;
     Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+/// A second in the unit of the columns; none for a year that has no place in them.
+fn micros(seconds: i64) -> Option<i64> {
+    seconds.checked_mul(1_000_000)
 }
 
 #[cfg(test)]

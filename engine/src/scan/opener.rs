@@ -7,7 +7,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, UInt8Array, UInt32Array, new_null_array,
+    Array, ArrayRef, BooleanArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, StructArray, UInt8Array, new_null_array,
 };
 use arrow::array::{ListBuilder, StringBuilder, StructBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -121,7 +121,7 @@ impl Columns {
             KIND => Arc::new(UInt8Array::from(vec![1])),
             "page" => text(&page.path),
             "collection_id" => text(&page.collection_id),
-            "page_seq" => Arc::new(UInt32Array::from(vec![u32::try_from(tally.records).unwrap_or(u32::MAX)])),
+            "page_seq" => Arc::new(Int32Array::from(vec![i32::try_from(tally.records).unwrap_or(i32::MAX)])),
             "deleted" => Arc::new(BooleanArray::from(vec![false])),
             "problems" => page_problems(tally),
             _ if field.is_nullable() => new_null_array(field.data_type(), 1),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringBuilder, UInt32Builder};
+use arrow::array::{ArrayRef, Int32Builder, StringBuilder};
 
 use super::record::{Records, value};
 use super::route::Route;
@@ -77,7 +77,7 @@ impl Findings {
             collection_id: value(&records.collection_id, row).unwrap_or_default(),
             record_id: value(&records.record_id, row),
             page: value(&records.page, row).unwrap_or_default(),
-            page_seq: Some(records.page_seq.value(row)),
+            page_seq: Some(records.place(row).1),
             severity: "warn",
             code: "",
             field: None,
@@ -209,7 +209,7 @@ struct Rows {
     collection_id: StringBuilder,
     record_id: StringBuilder,
     page: StringBuilder,
-    page_seq: UInt32Builder,
+    page_seq: Int32Builder,
     severity: StringBuilder,
     code: StringBuilder,
     field: StringBuilder,
@@ -225,7 +225,7 @@ impl Rows {
         self.collection_id.append_value(finding.collection_id);
         self.record_id.append_option(finding.record_id);
         self.page.append_value(finding.page);
-        self.page_seq.append_option(finding.page_seq);
+        self.page_seq.append_option(finding.page_seq.map(u32::cast_signed));
         self.severity.append_value(finding.severity);
         self.code.append_value(finding.code);
         self.field.append_option(finding.field);

@@ -161,7 +161,7 @@ impl Router<'_> {
         Progress::add(&writer.progress.records, count);
         Progress::add(&writer.progress.pages, self.tally.pages.seen - pages);
         for row in (0..records.rows).filter(|&row| routes[row] != Route::PageEnd) {
-            let (page_no, page_seq) = (records.page_no.value(row), records.page_seq.value(row));
+            let (page_no, page_seq) = records.place(row);
             self.ids.push(records.collection_id.value(row), records.record_id.value(row), page_no, page_seq);
         }
         self.findings.add(&records, &routes, self.at);

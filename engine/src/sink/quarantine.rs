@@ -28,10 +28,7 @@ impl Withheld {
     /// Takes the chosen rows out of a batch.
     pub(super) fn take(records: &Records, rows: Vec<u32>) -> Result<Self> {
         let texts = records.vernacular.as_ref().map(|vernacular| json_texts(vernacular, &rows)).transpose()?;
-        let place = |row: &u32| {
-            let row = *row as usize;
-            (records.page_no.value(row), records.page_seq.value(row))
-        };
+        let place = |row: &u32| records.place(*row as usize);
         let places = if texts.is_some() { Vec::new() } else { rows.iter().map(place).collect() };
         let rows = UInt32Array::from(rows);
         let columns = take_arrays(&records.mapped_columns(), &rows, None)?;

@@ -6,7 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringArray, StructArray, UInt8Array, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray, UInt8Array, UInt32Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion::common::internal_datafusion_err;
@@ -56,7 +58,7 @@ pub(super) struct Records {
     pub(super) collection_id: StringArray,
     pub(super) record_id: StringArray,
     pub(super) page: StringArray,
-    pub(super) page_seq: UInt32Array,
+    pub(super) page_seq: Int32Array,
     pub(super) deleted: BooleanArray,
     pub(super) kept: Option<BooleanArray>,
     /// Members: code, message, path.
@@ -81,7 +83,7 @@ impl Records {
             collection_id: texts(member(record, "collection_id")?)?,
             record_id: texts(member(record, "record_id")?)?,
             page: texts(member(record, "page")?)?,
-            page_seq: of_type(member(record, "page_seq")?, &DataType::UInt32)?.as_primitive().clone(),
+            page_seq: of_type(member(record, "page_seq")?, &DataType::Int32)?.as_primitive().clone(),
             deleted: flags(member(record, "deleted")?)?,
             kept: layout.kept.map(|index| flags(batch.column(index))).transpose()?,
             problems: TextLists::of(member(record, "problems")?, ["code", "message", "path"])?,
@@ -89,6 +91,11 @@ impl Records {
             vernacular: record.column_by_name("vernacular").and_then(|column| column.as_struct_opt()).cloned(),
             target: layout.target.iter().map(|&index| Arc::clone(batch.column(index))).collect(),
         })
+    }
+
+    /// Page number and ordinal of a row, which is never negative.
+    pub(super) fn place(&self, row: usize) -> (u32, u32) {
+        (self.page_no.value(row), self.page_seq.value(row).cast_unsigned())
     }
 
     /// The columns of `mapped`, of all rows: no value is copied.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
-use arrow::datatypes::UInt32Type;
+use arrow::datatypes::Int32Type;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -71,8 +71,8 @@ impl Reread {
 
 /// Writes the wanted rows of a batch as JSON; the record's raw text, which the page has, is left out.
 fn take(batch: &RecordBatch, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordPlace, String>) -> Result<()> {
-    let Some(numbers) = batch.column_by_name("page_seq").and_then(|column| column.as_primitive_opt::<UInt32Type>()) else { return Ok(()) };
-    let chosen: Vec<usize> = (0..batch.num_rows()).filter(|row| seqs.contains(&numbers.value(*row))).collect();
+    let Some(numbers) = batch.column_by_name("page_seq").and_then(|column| column.as_primitive_opt::<Int32Type>()) else { return Ok(()) };
+    let chosen: Vec<usize> = (0..batch.num_rows()).filter(|row| seqs.contains(&numbers.value(*row).cast_unsigned())).collect();
     if chosen.is_empty() {
         return Ok(());
     }
@@ -81,7 +81,7 @@ fn take(batch: &RecordBatch, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordP
     for row in chosen {
         let text = document::texts(&records.slice(row, 1))?;
         if let Some(text) = text.as_string_opt::<i32>().filter(|text| text.is_valid(0)) {
-            found.insert((no, numbers.value(row)), text.value(0).to_owned());
+            found.insert((no, numbers.value(row).cast_unsigned()), text.value(0).to_owned());
         }
     }
     Ok(())

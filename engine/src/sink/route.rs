@@ -36,7 +36,7 @@ pub(super) fn routes(records: &Records, duplicates: &[(u32, u32)]) -> Vec<Route>
         if records.kind.value(row) != 0 {
             return Route::PageEnd;
         }
-        if !duplicates.is_empty() && duplicates.binary_search(&(records.page_no.value(row), records.page_seq.value(row))).is_ok() {
+        if !duplicates.is_empty() && duplicates.binary_search(&records.place(row)).is_ok() {
             return Route::Duplicate;
         }
         if deleted.is_some_and(|deleted| deleted.is_valid(row) && deleted.value(row)) {
@@ -78,7 +78,7 @@ impl Tally {
                     Route::PageEnd => {
                         counts.input -= 1;
                         self.pages.seen += 1;
-                        self.pages.records += u64::from(records.page_seq.value(row));
+                        self.pages.records += u64::from(records.place(row).1);
                     }
                     Route::Duplicate => counts.duplicates += 1,
                     Route::Deleted => counts.deleted += 1,

@@ -36,7 +36,7 @@ pub fn findings_schema() -> SchemaRef {
         required("collection_id"),
         text("record_id"),
         required("page"),
-        Field::new("page_seq", DataType::UInt32, true),
+        Field::new("page_seq", DataType::Int32, true),
         required("severity"),
         required("code"),
         text("field"),
@@ -56,7 +56,7 @@ pub fn finding_list() -> DataType {
 
 /// The columns that lead back to the page.
 fn trace_fields() -> Vec<Field> {
-    vec![required("collection_id"), required("record_id"), required("page"), Field::new("page_seq", DataType::UInt32, false)]
+    vec![required("collection_id"), required("record_id"), required("page"), Field::new("page_seq", DataType::Int32, false)]
 }
 
 /// A plan may know that a column is never null in this run; the table must not depend on it, nor on a plan's metadata.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, StructArray, StructBuilder,
-    UInt8Array, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
+    StructBuilder, UInt8Array, UInt32Array,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::DataFusionError;
@@ -71,7 +71,7 @@ fn batch(rows: &[Row], vernacular: bool) -> RecordBatch {
         ("collection_id", text(&|row| Some(row.collection.to_owned()))),
         ("record_id", text(&id)),
         ("page", text(&|row| Some(format!("{}.xml", row.page)))),
-        ("page_seq", Arc::new(rows.iter().map(|row| Some(row.seq)).collect::<UInt32Array>())),
+        ("page_seq", Arc::new(rows.iter().map(|row| Some(row.seq.cast_signed())).collect::<Int32Array>())),
         ("deleted", Arc::new(rows.iter().map(|row| Some(row.deleted)).collect::<BooleanArray>())),
         ("problems", problems(rows)),
     ];
@@ -273,7 +273,7 @@ async fn findings_say_which_record_which_page_and_which_line_of_the_mapping() {
             "withheld warn PV301 title mappings/x.sql:8",
         ]
     );
-    let sequence = findings.column_by_name("page_seq").unwrap().as_primitive::<UInt32Type>();
+    let sequence = findings.column_by_name("page_seq").unwrap().as_primitive::<Int32Type>();
     assert_eq!(sequence.null_count(), 2, "a page has no ordinal");
     let group = manifest.findings.iter().find(|group| group.code == "PM230").unwrap();
     assert_eq!((group.count, group.records, group.examples.len()), (2, 2, 2));
