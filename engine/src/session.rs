@@ -16,11 +16,12 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use schemas::problem::{Problem, Problems};
 
 use crate::aws::Aws;
+use crate::catalog::GlueCatalog;
 use crate::error::{Error, Result};
 use crate::function::{self, lookup::Lookups};
 use crate::mapping;
 use crate::progress::Progress;
-use crate::project::Project;
+use crate::project::{CatalogKind, Project};
 use crate::storage::{Location, Storage};
 
 /// Rows of a batch. Records are wide, a kilobyte or more: twice as many, which is DataFusion's default, take no less time
@@ -38,6 +39,8 @@ pub struct Session {
     pub storage: Arc<Storage>,
     /// Where databases live.
     pub warehouse: Location,
+    /// The Glue catalog, if the project registers its tables there.
+    pub glue: Option<Arc<GlueCatalog>>,
     /// DataFusion, with everything of ours registered.
     pub context: SessionContext,
     /// How far the running plan has come.
@@ -55,8 +58,15 @@ impl std::fmt::Debug for Session {
 /// # Errors
 /// A lookup that cannot be read, or a warehouse URL whose scheme is not built in.
 pub fn session(project: &Arc<Project>) -> Result<Session> {
-    let aws = Arc::new(Aws::new(project.settings.aws.clone()));
-    let storage = Arc::new(Storage::with(Arc::clone(&aws), project.settings.s3.clone()));
+    session_as(project, &Arc::new(Aws::new(project.settings.aws.clone())))
+}
+
+/// Builds the session of a project, as somebody at AWS.
+///
+/// # Errors
+/// As for [`session`].
+pub fn session_as(project: &Arc<Project>, aws: &Arc<Aws>) -> Result<Session> {
+    let storage = Arc::new(Storage::new());
     let warehouse = storage.resolve(&project.warehouse, &project.root)?;
     let mut problems = Problems::default();
     let entries = project.lookups.iter().map(|(name, source)| (name.clone(), source.text.clone()));
@@ -66,7 +76,8 @@ pub fn session(project: &Arc<Project>) -> Result<Session> {
     }
     let progress = Arc::new(Progress::default());
     let context = context(project, &storage, &lookups, &progress)?;
-    Ok(Session { project: Arc::clone(project), aws, storage, warehouse, context, progress })
+    let glue = (project.catalog == CatalogKind::Glue).then(|| Arc::new(GlueCatalog::new(project, &storage, aws)));
+    Ok(Session { project: Arc::clone(project), storage, warehouse, glue, context, progress })
 }
 
 fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, progress: &Arc<Progress>) -> Result<SessionContext> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
-use super::{Catalog, TableName};
+use super::{Catalog, Found, TableName};
 use crate::error::Result;
 use crate::table::{Database, Snapshot, TableVersion, Version};
 
@@ -47,13 +47,13 @@ impl Catalog for MemoryCatalog {
         Ok(newest.map(|snapshot| snapshot.tables.keys().cloned().collect()).unwrap_or_default())
     }
 
-    async fn table(&self, name: &TableName, version: Option<Version>) -> Result<Option<TableVersion>> {
+    async fn table(&self, name: &TableName, version: Option<Version>) -> Result<Option<Found>> {
         let Some(Versions { database, snapshots }) = self.versions(&name.database) else { return Ok(None) };
         let Some((&head, newest)) = snapshots.last_key_value() else { return Ok(None) };
         let snapshot = match version {
             None => newest,
             Some(version) => snapshots.get(&version).ok_or_else(|| database.no_such_version(version, head))?,
         };
-        TableVersion::new(&database, snapshot, &name.table)
+        Ok(TableVersion::new(&database, snapshot, &name.table)?.map(Found::Version))
     }
 }

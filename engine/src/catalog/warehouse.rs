@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Catalog, TableName};
+use super::{Catalog, Found, TableName};
 use crate::error::Result;
 use crate::storage::Location;
 use crate::table::{Database, TableVersion, Version};
@@ -48,12 +48,12 @@ impl Catalog for WarehouseCatalog {
         Ok(self.database(database).snapshot(None).await?.tables.into_keys().collect())
     }
 
-    async fn table(&self, name: &TableName, version: Option<Version>) -> Result<Option<TableVersion>> {
+    async fn table(&self, name: &TableName, version: Option<Version>) -> Result<Option<Found>> {
         let database = self.database(&name.database);
         if version.is_some() && database.head().await? == 0 {
             return Ok(None);
         }
         let snapshot = Arc::new(database.snapshot(version).await?);
-        TableVersion::new(&database, &snapshot, &name.table)
+        Ok(TableVersion::new(&database, &snapshot, &name.table)?.map(Found::Version))
     }
 }

@@ -134,14 +134,14 @@ async fn table_version(session: &Session, table: &str, version: &str) -> Result<
                 .hint(format!("pacha commits {} lists the versions", name.database)),
         )
     };
-    Ok(Arc::new(found.ok_or_else(missing)?))
+    Ok(found.ok_or_else(missing)?.provider())
 }
 
 async fn newest(session: &Session, database: &str, table: &str) -> Result<Arc<dyn TableProvider>> {
     let name = TableName::new(database, table);
     let found = WarehouseCatalog::new(session.warehouse.clone()).table(&name, None).await?;
     let missing = || Error::from(Problem::error("PM204", format!("no table {name}")).hint("run a job that writes this database first"));
-    Ok(Arc::new(found.ok_or_else(missing)?))
+    Ok(found.ok_or_else(missing)?.provider())
 }
 
 fn in_memory(columns: Vec<(&str, ArrayRef)>) -> Result<Arc<dyn TableProvider>> {

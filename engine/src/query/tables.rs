@@ -3,7 +3,7 @@
 //! | name | table |
 //! |---|---|
 //! | `collection."26001"` | the records of a collection, read from its pages |
-//! | `calisphere.mapped` | a table of the warehouse, at its newest version |
+//! | `calisphere.mapped` | a table of the warehouse, at its newest version; else one of Glue, if that is the project's catalog |
 //! | `calisphere.vernacular` | the envelopes of all its vernacular tables |
 //! | `'files/x.parquet'` | a Parquet, CSV or JSON Lines file, or a directory of them |
 //! | `x` | an input declared in the job |
@@ -147,13 +147,22 @@ async fn published(
     let catalog = WarehouseCatalog::new(session.warehouse.clone());
     let found = catalog.table(&TableName::new(database, table), None).await?;
     if let Some(found) = found {
-        return Ok((Some(Arc::new(found)), Vec::new()));
+        return Ok((Some(found.provider()), Vec::new()));
+    }
+    // The warehouse's names win: a job reads what it wrote, whatever Glue has under the same name.
+    if let Some(glue) = &session.glue
+        && let Some(found) = glue.table(&TableName::new(database, table), None).await?
+    {
+        return Ok((Some(found.provider()), Vec::new()));
     }
     let mut names: Vec<String> = catalog.tables(database).await?.into_iter().map(|name| format!("{database}.{name}")).collect();
     if names.is_empty() {
         for database in catalog.databases().await? {
             names.extend(catalog.tables(&database).await?.into_iter().map(|name| format!("{database}.{name}")));
         }
+    }
+    if let Some(glue) = &session.glue {
+        names.extend(glue.tables(database).await?.into_iter().map(|name| format!("{database}.{name}")));
     }
     Ok((None, names))
 }
