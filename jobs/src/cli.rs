@@ -178,6 +178,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: ResultFormat,
     },
+    /// Registers tables in the AWS Glue catalog and compares it with the log
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Documents the SQL functions
     Functions {
         /// One function
@@ -194,6 +197,49 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What can be done with the catalog that others read.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Shows the newest version in Glue now, without a run
+    Register {
+        /// A database or a table of one, as in calisphere.mapped; all databases if none is given
+        what: Option<String>,
+        /// Takes over tables of the same name that were not made by pacha
+        #[arg(long)]
+        adopt: bool,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Removes tables from Glue; no data is touched
+    Unregister {
+        /// A database or a table of one
+        what: String,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Shows what Glue has of our databases, and how far it is behind
+    Show {
+        /// The database; all if none is given
+        database: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Says in what Glue differs from the newest version
+    Diff {
+        /// The database; all if none is given
+        database: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Brings up to date whatever is behind in Glue
+    Repair {
+        /// The database; all if none is given
+        database: Option<String>,
+        #[command(flatten)]
+        format: ResultFormat,
     },
 }
 

@@ -5,14 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use schemas::problem::{Problem, Problems};
 use schemas::target::TargetSchema;
 
 use super::unit::{RunCollection, Unit, levels, units};
 use super::{input, key, shape, step};
+use crate::catalog::glue::names;
 use crate::error::{Error, Result};
 use crate::mapping::{Level, MappingPlan, PlanRequest, plan};
-use crate::project::{CatalogKind, Collection, Job};
+use crate::project::{Collection, Job};
 use crate::query::tables::store_of;
 use crate::scan::{HarvestTable, View};
 use crate::session::Session;
@@ -55,10 +57,6 @@ pub struct Prepared {
 /// Every mistake in mappings, targets and parameters, together.
 pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &Snapshot) -> Result<Prepared> {
     let mut problems = Problems::default();
-    if session.project.catalog == CatalogKind::Glue {
-        let problem = Problem::error("PC160", "catalog = \"glue\": this build registers tables in the warehouse only");
-        problems.push(problem.hint("set catalog = \"warehouse\" in pacha.toml"));
-    }
     let parameters = parameters(job, &request.parameters, &mut problems);
     let chosen = chosen(job, &request.collections, &mut problems);
     if problems.fatal() {
@@ -75,8 +73,9 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
         warnings: problems,
     };
     let Some(target) = &job.target else {
-        step::check(session, job, before, BTreeMap::new(), &prepared.parameters).await?;
-        return Ok(prepared);
+        let tables = step::check(session, job, before, BTreeMap::new(), &prepared.parameters).await?;
+        let problems = registrable(session, job, &tables);
+        return if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(prepared) };
     };
     let collections = collections(session, job, target, chosen, &mut prepared).await?;
     let (changed, unchanged): (Vec<_>, Vec<_>) = collections
@@ -94,15 +93,44 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
         }
     }
     let fields = target.arrow_schema();
-    let tables = BTreeMap::from([
+    let mut tables = BTreeMap::from([
         (sink::schema::MAPPED.to_owned(), sink::mapped_schema(fields.fields())),
         (sink::schema::QUARANTINE.to_owned(), sink::quarantine_schema(fields.fields())),
         (sink::schema::FINDINGS.to_owned(), sink::findings_schema()),
     ]);
-    if let Err(error) = step::check(session, job, before, tables, &prepared.parameters).await {
-        problems.extend(error.problems);
+    let vernacular = prepared.units.iter().filter(|_| job.output.vernacular);
+    let vernacular: Vec<_> = vernacular
+        .filter_map(|(unit, planned)| Some((sink::schema::vernacular_table(&unit.source.name), vernacular_schema(planned)?)))
+        .collect();
+    match step::check(session, job, before, tables.clone(), &prepared.parameters).await {
+        Ok(steps) => tables.extend(steps),
+        Err(error) => problems.extend(error.problems),
     }
+    tables.extend(vernacular);
+    problems.extend(registrable(session, job, &tables));
     if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(prepared) }
+}
+
+/// What keeps the tables of a job out of Glue, where they are to be registered.
+fn registrable(session: &Session, job: &Job, tables: &BTreeMap<String, SchemaRef>) -> Problems {
+    let mut problems = Problems::default();
+    if session.glue.is_some() {
+        let settings = &session.project.settings.glue;
+        for (table, schema) in tables {
+            problems.extend(names::check(settings, &job.database, table, schema));
+        }
+    }
+    problems
+}
+
+/// The columns of the vernacular records that a plan carries along.
+pub(super) fn vernacular_schema(planned: &MappingPlan) -> Option<SchemaRef> {
+    let record = planned.plan.schema().field_with_unqualified_name(crate::mapping::compose::RECORD).ok()?.data_type().clone();
+    let DataType::Struct(members) = record else { return None };
+    match members.find("vernacular")?.1.data_type() {
+        DataType::Struct(fields) => Some(Arc::new(Schema::new(fields.clone()))),
+        _ => None,
+    }
 }
 
 /// Plans the mapping of a unit over its pinned pages.

@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 use schemas::problem::{Problem, Problems};
 use schemas::target::Level;
 
 use super::attempt::{self, Destination};
 use super::gate::{self, GateResult};
-use super::prepare::{Prepared, Request, prepare};
-use super::proposal::{self, Made};
+use super::prepare::{Prepared, Request, prepare, vernacular_schema};
 use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
-use super::unit::RunCollection;
-use super::{carry, key, step, unique};
+use super::{carry, key, register, step, unique};
 use crate::backend::Backend;
+use crate::catalog::TableName;
 use crate::error::{Error, Kind, Result};
 use crate::project::{Hold, Job};
 use crate::query::tables::Overlay;
@@ -73,10 +73,16 @@ pub async fn run(
         Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
-    let error = match outcome {
-        Ok(withheld) => {
-            record.succeed(withheld.as_ref());
-            withheld
+    let outcome = match outcome {
+        Ok(()) => register::register(session, &database, &mut record).await,
+        refused => refused,
+    };
+    let error = outcome.err();
+    if let Some(error) = &error {
+        record.fail(error);
+        // What a committed run wrote is named by a version.
+        if error.kind != Kind::Configuration && record.version.is_none() {
+            clean_up(&database, &record.id, error).await;
         }
         Err(error) => {
             record.fail(&error);
@@ -154,6 +160,7 @@ fn next_command(job: &Job, record: &RunRecord) -> String {
             let table = if job.target.is_some() { "mapped" } else { job.steps.first().map_or("mapped", |step| step.table.value.as_str()) };
             format!("pacha sql \"SELECT * FROM {}.{table} LIMIT 10\"", job.database)
         }
+        _ if record.version.is_some() => format!("pacha catalog repair {}", job.database),
         _ => format!("pacha show {}", record.id),
     }
 }
@@ -288,23 +295,27 @@ impl Work<'_> {
                 whole.add(meta.location.as_ref(), format!("{:?} {} {}", meta.e_tag, meta.size, meta.last_modified));
             }
         }
-        for database in self.databases_read() {
+        for (database, table) in self.tables_read() {
             let head = Database::open(self.session.warehouse.join(&database)).head().await?;
             whole.add(&database, head.to_le_bytes());
+            if let Some(glue) = self.session.glue.as_ref().filter(|_| head == 0) {
+                let name = TableName::new(database, table);
+                whole.add(&name.to_string(), glue.fingerprint(&name).await?.unwrap_or_default());
+            }
         }
         Ok(whole.finish())
     }
 
-    /// Other databases that the steps name.
-    fn databases_read(&self) -> BTreeSet<String> {
+    /// Tables of other databases that the steps name.
+    fn tables_read(&self) -> BTreeSet<(String, String)> {
         let state = self.session.context.state();
         let named = self.job.steps.iter().filter_map(|step| {
             let dialect = state.config_options().sql_parser.dialect;
             let statement = state.sql_to_statement(step.sql.text(), &dialect).ok()?;
             state.resolve_table_references(&statement).ok()
         });
-        let schemas = named.flatten().filter_map(|reference| reference.schema().map(str::to_owned));
-        schemas.filter(|name| *name != self.job.database && name != crate::query::tables::COLLECTIONS).collect()
+        let tables = named.flatten().filter_map(|reference| Some((reference.schema()?.to_owned(), reference.table().to_owned())));
+        tables.filter(|(name, _)| *name != self.job.database && name != crate::query::tables::COLLECTIONS).collect()
     }
 
     /// Values that two records share although the target says that none may: a finding each.
@@ -394,24 +405,22 @@ impl Work<'_> {
     }
 }
 
-/// What the gates let through.
-#[derive(Default)]
-struct Verdict {
-    /// Collections that are held back.
-    held: BTreeSet<String>,
-    /// What is to be said of them.
-    problems: Vec<Problem>,
-    /// Gates that the user has overridden.
-    overrides: Vec<String>,
-}
-
-/// The record of a run that has found everything published already.
-fn unchanged(record: &mut RunRecord, prepared: &Prepared, before: &Snapshot) {
-    record.unchanged = true;
-    record.version = Some(before.version);
-    record.remember_tables(&before.tables);
-    let counts = prepared.unchanged.iter().filter_map(|id| Some((id.clone(), before.collections.get(id)?.counts)));
-    record.counts = RunCounts::of(counts.collect());
+/// The state that a proposal would lead to.
+fn preview(before: &Snapshot, proposal: &Proposal) -> Snapshot {
+    let mut after = Snapshot::clone(before);
+    for (name, change) in &proposal.tables {
+        let table = after.tables.entry(name.clone()).or_default();
+        table.schema = change.schema.clone();
+        match change.operation {
+            Operation::Replace | Operation::Drop => table.files.clear(),
+            Operation::ReplaceCollections | Operation::Append => table.files.retain(|file| !change.remove.contains(&file.path)),
+        }
+        table.files.extend(change.add.iter().cloned());
+        table.files.sort_by(|one, other| one.path.cmp(&other.path));
+    }
+    after.collections.retain(|id, _| !proposal.removed_collections.contains(id));
+    after.collections.extend(proposal.collections.clone());
+    after
 }
 
 /// Collections whose pages hold nothing.

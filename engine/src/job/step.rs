@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{Expr, cast};
@@ -44,7 +44,8 @@ pub async fn plan(
     fit(frame, step).map_err(placed)
 }
 
-/// Plans every step of a job without running one, over tables that this run will write and those of the last version.
+/// Plans every step of a job without running one, over tables that this run will write and those of the last version;
+/// returns the columns of the steps' own tables.
 ///
 /// # Errors
 /// Every mistake in every step.
@@ -54,14 +55,14 @@ pub async fn check(
     before: &Snapshot,
     tables: BTreeMap<String, SchemaRef>,
     parameters: &BTreeMap<String, String>,
-) -> Result<()> {
+) -> Result<BTreeMap<String, SchemaRef>> {
     let database = Database::open(session.warehouse.join(&job.database));
     let mut after = Snapshot::clone(before);
     for (name, schema) in tables {
         let table = after.tables.entry(name).or_default();
         table.schema = Columns::new(&schema).map_err(Error::from)?;
     }
-    let mut problems = Problems::default();
+    let (mut problems, mut written) = (Problems::default(), BTreeMap::new());
     for step in &job.steps {
         let overlay = Overlay { database: Some((database.clone(), Arc::new(after.clone()))), inputs: BTreeMap::new() };
         match plan(session, job, step, &overlay, parameters).await {
@@ -69,11 +70,12 @@ pub async fn check(
                 let table = after.tables.entry(step.table.value.clone()).or_default();
                 table.schema = Columns::new(&schema(&frame)).map_err(Error::from)?;
                 table.files.clear();
+                written.insert(step.table.value.clone(), schema(&frame));
             }
             Err(error) => problems.extend(error.problems),
         }
     }
-    if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(()) }
+    if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(written) }
 }
 
 /// Points problems in a step's own text at the file it stands in.
@@ -130,15 +132,30 @@ fn stored(field: &Field, column: Expr) -> Expr {
     }
 }
 
+/// The type to cast to, if this one is not plain. Numbers without a sign are for no engine of the Hive family, and neither
+/// Parquet nor Hive has seconds.
 fn plain(data_type: &DataType) -> Option<DataType> {
+    let item = |item: &Field| schemas::source::list_of(plain(item.data_type()).unwrap_or_else(|| item.data_type().clone()));
     match data_type {
-        DataType::Utf8View | DataType::LargeUtf8 | DataType::Null => Some(DataType::Utf8),
-        DataType::BinaryView | DataType::LargeBinary => Some(DataType::Binary),
+        DataType::Utf8View | DataType::LargeUtf8 | DataType::Null | DataType::Time32(_) | DataType::Time64(_) => Some(DataType::Utf8),
+        DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_) => Some(DataType::Binary),
+        DataType::UInt8 => Some(DataType::Int16),
+        DataType::UInt16 => Some(DataType::Int32),
+        DataType::UInt32 => Some(DataType::Int64),
+        DataType::UInt64 => Some(DataType::Decimal128(20, 0)),
+        DataType::Float16 => Some(DataType::Float32),
+        DataType::Date64 => Some(DataType::Date32),
+        DataType::Timestamp(unit, zone) if *unit != TimeUnit::Microsecond => Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone())),
         DataType::Dictionary(_, value) => Some(plain(value).unwrap_or_else(|| value.as_ref().clone())),
-        DataType::LargeList(item) | DataType::ListView(item) => {
-            Some(schemas::source::list_of(plain(item.data_type()).unwrap_or_else(|| item.data_type().clone())))
+        DataType::LargeList(of) | DataType::ListView(of) | DataType::FixedSizeList(of, _) => Some(item(of)),
+        DataType::List(of) => plain(of.data_type()).map(schemas::source::list_of),
+        DataType::Struct(members) if members.iter().any(|member| plain(member.data_type()).is_some()) => {
+            let stored = |member: &FieldRef| {
+                let data_type = plain(member.data_type()).unwrap_or_else(|| member.data_type().clone());
+                Arc::new(Field::clone(member).with_data_type(data_type))
+            };
+            Some(DataType::Struct(members.iter().map(stored).collect()))
         }
-        DataType::List(item) => plain(item.data_type()).map(schemas::source::list_of),
         _ => None,
     }
 }

@@ -31,6 +31,8 @@ pub const RANGE: &str = "PC112";
 pub const LOOKUP: &str = "PC113";
 /// No job of that name.
 pub const JOB: &str = "PC114";
+/// The Glue catalog, over a warehouse that its readers cannot open.
+pub const CATALOG: &str = "PC160";
 /// Warning: a file in a project folder is not read.
 pub const IGNORED: &str = "PC120";
 /// Warning: files with mistakes are left out by a command that can do without them.

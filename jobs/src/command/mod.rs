@@ -1,5 +1,6 @@
 //! One command a file, one function each: plain arguments in, an exit code out.
 
+mod catalog;
 mod check;
 mod commits;
 mod completions;
@@ -59,6 +60,7 @@ pub(crate) async fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Command::Rollback { database, to, message, format } => {
             rollback::rollback(global, &database, to, message, format.format, printer).await
         }
+        Command::Catalog(command) => catalog::catalog(global, command, printer).await,
         Command::Functions { name, format } => functions::functions(name.as_deref(), format.format, printer),
         Command::Doctor { format } => doctor::doctor(global, format.format, printer).await,
         Command::Completions { shell } => completions::completions(shell, printer),

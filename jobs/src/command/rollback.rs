@@ -23,10 +23,13 @@ pub(crate) async fn rollback(
     known_database(&session, database).await?;
     let log = Database::open(session.warehouse.join(database));
     let version = log.rollback(to, &engine::job::record::new_id(), message).await?;
+    let published = engine::job::register::publish(&session, &log).await;
     match form {
         Form::Json => printer.json(&json!({ "database": database, "version": version, "rollback_to": to })),
         Form::Text => printer.note(&format!("version {version} of {database} is version {to} again; nothing was removed")),
     }
+    // What is committed is said first: it stays so, even if Glue could not be told.
+    printer.problems(&published?.warnings.0);
     Ok(DONE)
 }
 

@@ -166,7 +166,9 @@ mod tests {
         let keys = [("day".to_owned(), "string".to_owned()), ("year".to_owned(), "int".to_owned())];
         let values = ["it's".to_owned(), "900".to_owned()];
         let row = Row { keys: &keys, values: &values };
-        for meant in ["year < 1000", "day = 'it''s' AND year = 900", "(year = 1 OR year IN (2, 900))", "NOT (year > 900)", "year BETWEEN 1 AND 900"] {
+        for meant in
+            ["year < 1000", "day = 'it''s' AND year = 900", "(year = 1 OR year IN (2, 900))", "NOT (year > 900)", "year BETWEEN 1 AND 900"]
+        {
             assert_eq!(matches(meant, row), Ok(true), "{meant}");
         }
         assert_eq!(matches("day NOT IN ('it''s')", row), Ok(false));

@@ -267,4 +267,3 @@ fn respond(status: u16, body: &Value) -> Response<Full<Bytes>> {
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/x-amz-json-1.1"));
     response
 }
-
