@@ -5,7 +5,7 @@
 use std::fs;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::UInt64Type;
+use arrow::datatypes::Int64Type;
 use pacha_tests::fixture::Fixture;
 
 /// Page, the bytes that the offsets cut out of it, and `raw`, for every record of a collection.
@@ -17,7 +17,7 @@ async fn cut(fixture: &Fixture, collection: &str) -> Vec<(String, Vec<u8>, Strin
 
 fn records(fixture: &Fixture, batch: &RecordBatch) -> Vec<(String, Vec<u8>, String)> {
     let (page, raw) = (batch.column(0).as_string::<i32>(), batch.column(3).as_string::<i32>());
-    let number = |column: usize, row: usize| usize::try_from(batch.column(column).as_primitive::<UInt64Type>().value(row)).unwrap();
+    let number = |column: usize, row: usize| usize::try_from(batch.column(column).as_primitive::<Int64Type>().value(row)).unwrap();
     let record = |row: usize| {
         let bytes = fs::read(fixture.path().join(page.value(row))).unwrap();
         let (start, length) = (number(1, row), number(2, row));
@@ -47,7 +47,7 @@ async fn the_offsets_of_a_page_in_another_encoding_are_those_of_its_text_as_utf_
     assert!(!text.is_ascii());
     let sql = "SELECT byte_start, byte_len, raw FROM collection.marcxml WHERE page LIKE '%0001.xml' ORDER BY 1";
     for batch in Box::pin(fixture.query(sql)).await.unwrap() {
-        let number = |column: usize, row: usize| usize::try_from(batch.column(column).as_primitive::<UInt64Type>().value(row)).unwrap();
+        let number = |column: usize, row: usize| usize::try_from(batch.column(column).as_primitive::<Int64Type>().value(row)).unwrap();
         for row in 0..batch.num_rows() {
             let (start, length) = (number(0, row), number(1, row));
             assert_eq!(&text[start..start + length], batch.column(2).as_string::<i32>().value(row));

@@ -294,7 +294,10 @@ impl Client {
         let sdk = self.sdk().await?;
         let request = || {
             let request = sdk.update_column_statistics_for_table().set_catalog_id(self.catalog()).database_name(database);
-            request.table_name(table).set_column_statistics_list(Some(columns.to_vec())).send()
+            let request = request.table_name(table).set_column_statistics_list(Some(columns.to_vec()));
+            // Nobody waits for these: what does not work at once is left.
+            let once = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(FIRST_PAUSE);
+            request.customize().config_override(aws_sdk_glue::config::Builder::new().retry_config(once)).send()
         };
         let answer = self.send("UpdateColumnStatisticsForTable", &format!("{database}.{table}"), request).await?;
         let refused = answer.errors.unwrap_or_default().into_iter().map(|error| {

@@ -230,9 +230,8 @@ impl ForeignTable {
         values.iter().zip(&self.keys).map(value).collect()
     }
 
-    fn source(&self, state: &dyn Session, first: Option<&str>) -> Arc<dyn FileFormat> {
-        let packed =
-            if first.is_some_and(|name| name.ends_with(".gz")) { FileCompressionType::GZIP } else { FileCompressionType::UNCOMPRESSED };
+    fn source(&self, state: &dyn Session, first: &str) -> Arc<dyn FileFormat> {
+        let packed = if first.ends_with(".gz") { FileCompressionType::GZIP } else { FileCompressionType::UNCOMPRESSED };
         match &self.format {
             Format::Parquet => Arc::new(ParquetFormat::new().with_options(state.default_table_options().parquet)),
             Format::Json => Arc::new(JsonFormat::default().with_file_compression_type(packed)),
@@ -244,29 +243,55 @@ impl ForeignTable {
         }
     }
 
-    /// The columns as the files have them: where a text stands for null, all are text first.
-    fn columns_of_files(&self) -> SchemaRef {
+    /// The columns as the files have them: where a text stands for null, all are text first; in Parquet they are called as
+    /// their writer did, with capitals that Glue does not know. Files of one table are written alike, so the first one tells.
+    async fn columns_of_files(
+        &self,
+        state: &dyn Session,
+        format: &dyn FileFormat,
+        store: &ObjectStoreUrl,
+        first: &PartitionedFile,
+    ) -> Result<SchemaRef, DataFusionError> {
+        let fields = self.columns.fields();
         match self.format {
             Format::Csv { null: Some(_), .. } => {
                 let text = |field: &FieldRef| Field::new(field.name(), DataType::Utf8, true);
-                Arc::new(Schema::new(self.columns.fields().iter().map(text).collect::<Vec<_>>()))
+                Ok(Arc::new(Schema::new(fields.iter().map(text).collect::<Vec<_>>())))
             }
-            _ => Arc::clone(&self.columns),
+            Format::Parquet => {
+                let store = state.runtime_env().object_store(store)?;
+                let written = format.infer_schema(state, &store, std::slice::from_ref(&first.object_meta)).await?;
+                let named = |field: &FieldRef| {
+                    let same = written.fields().iter().find(|other| other.name().eq_ignore_ascii_case(field.name()));
+                    Field::new(same.map_or(field.name(), |same| same.name()), field.data_type().clone(), true)
+                };
+                Ok(Arc::new(Schema::new(fields.iter().map(named).collect::<Vec<_>>())))
+            }
+            _ => Ok(Arc::clone(&self.columns)),
         }
     }
 
-    /// Puts null where the text stands for it, then the types of the table.
-    fn with_nulls(&self, state: &dyn Session, scan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let Format::Csv { null: Some(null), .. } = self.format else { return Ok(scan) };
+    /// Gives the columns of the files the names and types of the table, with null where a text stands for it.
+    fn as_described(
+        &self,
+        state: &dyn Session,
+        scan: Arc<dyn ExecutionPlan>,
+        wanted: &SchemaRef,
+        in_files: &SchemaRef,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        if in_files == &self.columns {
+            return Ok(scan);
+        }
         let schema = DFSchema::try_from(scan.schema())?;
         let mut items = Vec::new();
-        for field in scan.schema().fields() {
+        for (field, described) in scan.schema().fields().iter().zip(wanted.fields()) {
             let column = Expr::Column(datafusion::common::Column::from_name(field.name()));
-            let item = match self.columns.field_with_name(field.name()) {
-                Ok(wanted) => cast(nullif(column, lit(null)), wanted.data_type().clone()),
-                Err(_) => column,
+            let of_files = in_files.field_with_name(field.name()).is_ok();
+            let item = match self.format {
+                Format::Csv { null: Some(null), .. } if of_files => cast(nullif(column, lit(null)), described.data_type().clone()),
+                _ => column,
             };
-            items.push((state.create_physical_expr(item, &schema)?, field.name().clone()));
+            items.push((state.create_physical_expr(item, &schema)?, described.name().clone()));
         }
         Ok(Arc::new(ProjectionExec::try_new(items, scan)?))
     }
@@ -297,27 +322,28 @@ impl TableProvider for ForeignTable {
         for (store, file) in self.files(filters).await? {
             stores.entry(store.as_str().to_owned()).or_default().push(file);
         }
+        let wanted = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
+        };
+        let keys: Vec<FieldRef> = self.keys.iter().map(|(name, kind)| Arc::new(Field::new(name, kind.clone(), true))).collect();
         let mut scans = Vec::new();
         for (store, files) in stores {
-            let format = self.source(state, files.first().map(|file| file.object_meta.location.as_ref()));
-            let keys: Vec<FieldRef> = self.keys.iter().map(|(name, kind)| Arc::new(Field::new(name, kind.clone(), true))).collect();
-            let schema = TableSchema::builder(self.columns_of_files()).with_table_partition_cols(keys).build();
+            let (store, Some(first)) = (ObjectStoreUrl::parse(&store)?, files.first()) else { continue };
+            let format = self.source(state, first.object_meta.location.as_ref());
+            let in_files = self.columns_of_files(state, format.as_ref(), &store, first).await?;
+            let schema = TableSchema::builder(Arc::clone(&in_files)).with_table_partition_cols(keys.clone()).build();
             let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-            let scan = FileScanConfigBuilder::new(ObjectStoreUrl::parse(&store)?, format.file_source(schema))
+            let scan = FileScanConfigBuilder::new(store, format.file_source(schema))
                 .with_file_groups(groups)
                 .with_projection_indices(projection.cloned())?
                 .with_limit(limit)
                 .build();
-            scans.push(self.with_nulls(state, format.create_physical_plan(state, scan).await?)?);
+            let scan = format.create_physical_plan(state, scan).await?;
+            scans.push(self.as_described(state, scan, &wanted, &in_files)?);
         }
         match scans.len() {
-            0 => {
-                let schema = match projection {
-                    Some(columns) => Arc::new(self.schema.project(columns)?),
-                    None => Arc::clone(&self.schema),
-                };
-                Ok(Arc::new(EmptyExec::new(schema)))
-            }
+            0 => Ok(Arc::new(EmptyExec::new(wanted))),
             1 => Ok(scans.remove(0)),
             _ => UnionExec::try_new(scans),
         }

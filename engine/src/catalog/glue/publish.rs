@@ -4,12 +4,12 @@
 //! version, and never goes backwards: a call that was based on another state than the present one is refused by Glue
 //! (`VersionId`), and then everything is looked at anew. Whoever loses a race finds the winner's version and stops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_glue::types::Table;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use schemas::problem::{Problem, Problems};
 use serde::Serialize;
 
@@ -68,6 +68,34 @@ pub struct Publish<'a> {
     pub adopt: bool,
 }
 
+/// One table of a publication that is to be.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    database: &'a Database,
+    name: &'a str,
+    adopt: bool,
+}
+
+/// The newest version of a log, and which runs its tables come from.
+#[derive(Debug, Clone)]
+pub(super) struct Newest {
+    pub(super) snapshot: Arc<Snapshot>,
+    runs: BTreeMap<Version, String>,
+}
+
+impl Newest {
+    pub(super) async fn of(database: &Database) -> Result<Self> {
+        let snapshot = Arc::new(database.snapshot(None).await?);
+        let versions: BTreeSet<Version> = snapshot.tables.values().map(|table| table.changed_in).collect();
+        let runs = versions.into_iter().map(|version| async move {
+            let commit = database.read(version).await?;
+            Ok::<_, Error>(commit.map(|commit| (version, commit.proposal.run_id)))
+        });
+        let runs: Vec<Option<(Version, String)>> = stream::iter(runs).buffered(TABLES).try_collect().await?;
+        Ok(Self { snapshot, runs: runs.into_iter().flatten().collect() })
+    }
+}
+
 /// What is to be done with a table that Glue shows as it does.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
@@ -75,7 +103,7 @@ enum Step {
     Update,
     /// The partition keys are others, which Glue cannot change under partitions that exist.
     CreateAnew,
-    InStep,
+    Nothing,
     /// Glue shows a version that this state of the log does not have.
     Newer(Version),
 }
@@ -86,7 +114,8 @@ impl GlueCatalog {
     /// # Errors
     /// Every table that could not be published; the others are.
     pub async fn publish(&self, context: &SessionContext, database: &Database, how: Publish<'_>) -> Result<Publication> {
-        let snapshot = database.snapshot(None).await?;
+        let newest = Newest::of(database).await?;
+        let snapshot = &newest.snapshot;
         let in_glue = names::database(&self.settings, database.name());
         let seen: BTreeMap<String, Table> =
             self.client.tables(&in_glue).await?.into_iter().map(|table| (table.name.clone(), table)).collect();
@@ -95,7 +124,10 @@ impl GlueCatalog {
         let root = location(database.location());
         let dropped = seen.iter().filter(|(name, table)| !snapshot.tables.contains_key(*name) && owner(table) == Some(&root));
         let names = listed.chain(dropped.map(|(name, _)| name)).filter(|name| how.only.is_none_or(|only| only == *name));
-        let work = names.map(|name| self.publish_table(context, database, name, seen.get(name).cloned(), how.adopt));
+        let work = names.map(|name| {
+            let table = Wanted { database, name, adopt: how.adopt };
+            self.publish_table(context, table, newest.clone(), seen.get(name).cloned())
+        });
         let outcomes: Vec<Result<(Published, Option<Problem>)>> =
             stream::iter(work.collect::<Vec<_>>()).buffer_unordered(TABLES).collect().await;
         let (mut publication, mut problems) = (Publication::default(), Problems::default());
@@ -115,33 +147,32 @@ impl GlueCatalog {
         if problems.fatal() { Err(Error { kind: Kind::Failed, problems }) } else { Ok(publication) }
     }
 
-    /// Publishes one table. `seen` is how Glue showed it a moment ago; it need not be so any more.
+    /// Publishes one table. `newest` and `seen` are how log and Glue were a moment ago; they need not be so any more.
     async fn publish_table(
         &self,
         context: &SessionContext,
-        database: &Database,
-        name: &str,
+        Wanted { database, name, adopt }: Wanted<'_>,
+        mut newest: Newest,
         mut seen: Option<Table>,
-        adopt: bool,
     ) -> Result<(Published, Option<Problem>)> {
         let in_glue = names::database(&self.settings, database.name());
         let mut created = false;
         for _ in 0..LOOKS {
-            let snapshot = Arc::new(database.snapshot(None).await?);
+            let snapshot = &newest.snapshot;
             let done = |version, outcome| Published { database: in_glue.clone(), table: name.to_owned(), version, outcome };
-            let Some(entry) = self.entry(database, &snapshot, name).await? else {
+            let Some(entry) = self.entry(database, &newest, name)? else {
                 if seen.is_some() {
                     self.client.delete(&in_glue, name).await?;
                 }
                 return Ok((done(snapshot.version, Outcome::Removed), None));
             };
             let swapped = match judge(&entry, seen.as_ref(), adopt)? {
-                Step::InStep => {
+                Step::Nothing => {
                     let aligned = self.align(&entry).await?;
                     return Ok((done(entry.version, if aligned { Outcome::Updated } else { Outcome::InStep }), None));
                 }
                 Step::Newer(shown) => {
-                    self.newer_exists(database, &snapshot, &entry, shown).await?;
+                    self.newer_exists(database, snapshot, &entry, shown).await?;
                     false
                 }
                 Step::CreateAnew => {
@@ -149,32 +180,29 @@ impl GlueCatalog {
                     false
                 }
                 Step::Create => {
-                    created = self.create(database, &snapshot, &entry).await?;
+                    created = self.create(database, snapshot, &entry).await?;
                     created && !entry.registers()
                 }
-                Step::Update => self.update(database, &snapshot, &entry, seen.as_ref()).await?,
+                Step::Update => self.update(database, snapshot, &entry, seen.as_ref()).await?,
             };
             if swapped {
-                let table = TableVersion::new(database, &snapshot, name)?;
+                let table = TableVersion::new(database, snapshot, name)?;
                 let warning = match table {
                     Some(table) => statistics::push(&self.client, context, &entry, table).await,
                     None => None,
                 };
                 return Ok((done(entry.version, if created { Outcome::Created } else { Outcome::Updated }), warning));
             }
-            seen = self.client.table(&in_glue, name).await?;
+            (newest, seen) = (Newest::of(database).await?, self.client.table(&in_glue, name).await?);
         }
         let message = format!("{in_glue}.{name} in Glue is being changed by others again and again");
         Err(Error::failed(Problem::error("PS572", message).hint("see who else writes it; then `pacha catalog repair`")))
     }
 
-    /// What Glue is to say of a table, or `None` if the snapshot has none.
-    pub(super) async fn entry(&self, database: &Database, snapshot: &Snapshot, name: &str) -> Result<Option<Entry>> {
-        let Some(state) = snapshot.tables.get(name) else { return Ok(None) };
-        let run = match database.read(state.changed_in).await? {
-            Some(commit) => commit.proposal.run_id,
-            None => snapshot.run_id.clone(),
-        };
+    /// What Glue is to say of a table, or `None` if the log has none.
+    pub(super) fn entry(&self, database: &Database, newest: &Newest, name: &str) -> Result<Option<Entry>> {
+        let Some(state) = newest.snapshot.tables.get(name) else { return Ok(None) };
+        let run = newest.runs.get(&state.changed_in).unwrap_or(&newest.snapshot.run_id).clone();
         let docs = docs::of(&self.project, database.name(), name);
         Entry::new(&self.settings, database, name, state, run, &docs).map(Some)
     }
@@ -266,7 +294,7 @@ fn judge(entry: &Entry, seen: Option<&Table>, adopt: bool) -> Result<Step> {
     if !entry.same_keys(table) {
         return Ok(Step::CreateAnew);
     }
-    Ok(if entry.differences(table).is_empty() { Step::InStep } else { Step::Update })
+    Ok(if entry.differences(table).is_empty() { Step::Nothing } else { Step::Update })
 }
 
 fn foreign(entry: &Entry, table: &Table) -> Problem {

@@ -7,7 +7,7 @@ use schemas::problem::Problem;
 use serde::Serialize;
 
 use super::entry::location;
-use super::publish::{owner, shown};
+use super::publish::{Newest, owner, shown};
 use super::{GlueCatalog, names};
 use crate::error::{Error, Result};
 use crate::table::{Database, Version};
@@ -79,7 +79,8 @@ impl GlueCatalog {
     /// # Errors
     /// The log or Glue cannot be read.
     pub async fn standing(&self, database: &Database) -> Result<Vec<Standing>> {
-        let snapshot = database.snapshot(None).await?;
+        let newest = Newest::of(database).await?;
+        let snapshot = &newest.snapshot;
         let in_glue = names::database(&self.settings, database.name());
         let root = location(database.location());
         let seen: BTreeMap<String, Table> =
@@ -104,7 +105,7 @@ impl GlueCatalog {
                 (_, _, false) => State::NotListed,
                 (None, ..) => State::Missing,
                 (Some(_), None, _) => State::Foreign,
-                (Some(_), Some(table), _) => match self.entry(database, &snapshot, name).await? {
+                (Some(_), Some(table), _) => match self.entry(database, &newest, name)? {
                     None => State::Dropped,
                     Some(entry) => {
                         standing.differences = entry.differences(table);
