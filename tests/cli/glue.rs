@@ -125,6 +125,37 @@ fn a_catalog_that_is_behind_is_shown_compared_and_repaired() {
 }
 
 #[test]
+fn a_run_that_dies_on_its_way_to_glue_is_finished_by_the_next() {
+    for (point, partitions) in [
+        ("after-commit", "none"),
+        ("after-copy", "none"),
+        ("after-swap", "none"),
+        ("after-partitions", "registered"),
+        ("after-copy", "projected"),
+    ] {
+        let demo = Demo::new();
+        let partitions = format!("glue.partitions={partitions}");
+        let set = ["--set", partitions.as_str()];
+        let (code, text) = demo.pacha(&[&["run", "nightly"][..], &set].concat());
+        assert_eq!(code, 0, "{text}");
+        let place = |demo: &Demo| demo.glue.table("calisphere", "mapped").unwrap()["StorageDescriptor"]["Location"].clone();
+        let before = place(&demo);
+        let there = ["--set", "warehouse=s3://warehouse/lib", "--set", "catalog=glue"];
+        let died =
+            demo.command(&[&["run", "nightly", "--force"][..], &set, &there].concat()).env("PACHA_CRASH_AT", point).output().unwrap();
+        assert!(died.status.code().is_none(), "{point}: it was to die");
+        if point != "after-swap" {
+            assert_eq!(place(&demo), before, "{point}: readers see the old version");
+        }
+        let (code, text) = demo.pacha(&[&["run", "nightly"][..], &set].concat());
+        assert_eq!(code, 0, "{point}: {text}");
+        let (_, text) = demo.pacha(&[&["catalog", "diff"][..], &set].concat());
+        assert_eq!(text, "Glue says of every table what the newest version is\n", "{point}");
+        assert_eq!(demo.version("mapped"), "2", "{point}");
+    }
+}
+
+#[test]
 fn a_rollback_is_shown_in_glue_and_one_that_cannot_be_says_that_it_stays() {
     let demo = Demo::new();
     demo.run("nightly");

@@ -74,8 +74,12 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
     };
     let Some(target) = &job.target else {
         let tables = step::check(session, job, before, BTreeMap::new(), &prepared.parameters).await?;
-        let problems = registrable(session, job, &tables);
-        return if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(prepared) };
+        let problems = registrable(session, job, before, &tables);
+        if problems.fatal() {
+            return Err(Error::mistakes(problems));
+        }
+        prepared.warnings.extend(problems);
+        return Ok(prepared);
     };
     let collections = collections(session, job, target, chosen, &mut prepared).await?;
     let (changed, unchanged): (Vec<_>, Vec<_>) = collections
@@ -107,15 +111,20 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
         Err(error) => problems.extend(error.problems),
     }
     tables.extend(vernacular);
-    problems.extend(registrable(session, job, &tables));
-    if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(prepared) }
+    problems.extend(registrable(session, job, before, &tables));
+    if problems.fatal() {
+        return Err(Error::mistakes(problems));
+    }
+    prepared.warnings.extend(problems);
+    Ok(prepared)
 }
 
 /// What keeps the tables of a job out of Glue, where they are to be registered.
-fn registrable(session: &Session, job: &Job, tables: &BTreeMap<String, SchemaRef>) -> Problems {
+fn registrable(session: &Session, job: &Job, before: &Snapshot, tables: &BTreeMap<String, SchemaRef>) -> Problems {
     let mut problems = Problems::default();
     if session.glue.is_some() {
         let settings = &session.project.settings.glue;
+        problems.extend(names::none_wanted(settings, &job.database, before.tables.keys().chain(tables.keys()).map(String::as_str)));
         for (table, schema) in tables {
             problems.extend(names::check(settings, &job.database, table, schema));
         }

@@ -3,7 +3,7 @@
 //! Glue is this crate's own fake, which keeps to the rules that matter; with `PACHA_TEST_GLUE_ENDPOINT` the suite and the
 //! publication run against another server too.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod partitions;
 mod publish;

@@ -1,12 +1,15 @@
 //! Tables that are partitioned by collection: registered one by one in batches, or computed by readers.
 
-use engine::catalog::glue::Outcome;
+use std::collections::BTreeSet;
+
+use engine::catalog::glue::{ACTIONS, Outcome};
+use engine::catalog::{Catalog, TableName};
 use engine::project::Partitions;
 use engine::session::Session;
 use pacha_tests::glue::Fault;
 use serde_json::json;
 
-use super::world::{World, commit, files, local, publish};
+use super::world::{World, commit, database, files, local, publish};
 
 /// Commits a table of so many collections, two to a file.
 async fn collections(session: &Session, ids: std::ops::Range<usize>) {
@@ -30,7 +33,7 @@ fn all_at(world: &World, ids: std::ops::Range<usize>, version: u64) {
 
 #[tokio::test]
 async fn more_partitions_than_a_batch_holds_are_registered_changed_and_removed() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.partitioned(Partitions::Registered);
     collections(&session, 0..230).await;
     publish(&session, "d").await.unwrap();
@@ -60,7 +63,7 @@ async fn more_partitions_than_a_batch_holds_are_registered_changed_and_removed()
 
 #[tokio::test]
 async fn errors_of_single_items_are_tried_again_and_named_if_they_stay() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.partitioned(Partitions::Registered);
     collections(&session, 0..4).await;
     world.glue.fail("BatchCreatePartition", 1, &Fault::Item("0002", "InternalServiceException"));
@@ -82,7 +85,7 @@ async fn errors_of_single_items_are_tried_again_and_named_if_they_stay() {
 
 #[tokio::test]
 async fn a_partition_that_somebody_made_first_is_fine_only_at_our_location() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.partitioned(Partitions::Registered);
     collections(&session, 0..2).await;
     publish(&session, "d").await.unwrap();
@@ -105,7 +108,7 @@ async fn a_partition_that_somebody_made_first_is_fine_only_at_our_location() {
 
 #[tokio::test]
 async fn partitions_that_a_dead_publisher_left_are_mended_although_the_table_is_in_step() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.partitioned(Partitions::Registered);
     collections(&session, 0..40).await;
     publish(&session, "d").await.unwrap();
@@ -125,7 +128,7 @@ async fn partitions_that_a_dead_publisher_left_are_mended_although_the_table_is_
 
 #[tokio::test]
 async fn projected_partitions_are_swapped_in_one_call() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.partitioned(Partitions::Projected);
     commit(&session, "d", "mapped", &[&["a", "b"], &["b"]]).await;
     publish(&session, "d").await.unwrap();
@@ -146,7 +149,7 @@ async fn projected_partitions_are_swapped_in_one_call() {
 
 #[tokio::test]
 async fn too_many_collections_for_a_parameter_are_asked_of_the_query() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.partitioned(Partitions::Projected);
     collections(&session, 0..1_001).await;
     publish(&session, "d").await.unwrap();
@@ -157,7 +160,7 @@ async fn too_many_collections_for_a_parameter_are_asked_of_the_query() {
 
 #[tokio::test]
 async fn a_change_of_the_setting_makes_the_table_anew_at_a_location_of_its_own() {
-    let world = World::new().await;
+    let world = World::new();
     let plain = world.session();
     commit(&plain, "d", "mapped", &[&["a"], &["b"]]).await;
     commit(&plain, "d", "by_decade", &[&["a"]]).await;
@@ -172,4 +175,20 @@ async fn a_change_of_the_setting_makes_the_table_anew_at_a_location_of_its_own()
     assert_eq!(table["PartitionKeys"], json!([]));
     assert_eq!(table["Parameters"]["projection.enabled"], json!(null));
     assert_eq!(files(local(table["StorageDescriptor"]["Location"].as_str().unwrap())), ["run1-0.parquet", "run1-1.parquet"]);
+}
+
+#[tokio::test]
+async fn the_actions_of_the_policy_are_the_calls_that_are_made() {
+    let world = World::new();
+    let session = world.partitioned(Partitions::Registered);
+    collections(&session, 0..3).await;
+    publish(&session, "d").await.unwrap();
+    collections(&session, 1..5).await;
+    publish(&session, "d").await.unwrap();
+    let glue = session.glue.as_ref().unwrap();
+    glue.databases().await.unwrap();
+    glue.table(&TableName::new("d", "mapped"), None).await.unwrap();
+    glue.unregister(&database(&session, "d"), None).await.unwrap();
+    let called: BTreeSet<String> = world.glue.requests().into_iter().map(|one| format!("glue:{}", one.operation)).collect();
+    assert_eq!(called, ACTIONS.map(str::to_owned).into());
 }

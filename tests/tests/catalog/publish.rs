@@ -36,7 +36,7 @@ async fn in_step(world: &World, session: &Session) {
 
 #[tokio::test]
 async fn a_table_is_registered_as_athena_spark_and_trino_read_it() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"], &["2", "2"]]).await;
     let publication = publish(&session, "d").await.unwrap();
@@ -67,7 +67,7 @@ async fn a_table_is_registered_as_athena_spark_and_trino_read_it() {
 
 #[tokio::test]
 async fn a_new_version_is_one_swap_that_archives_nothing_and_an_unchanged_table_is_left_alone() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     commit(&session, "d", "findings", &[&["1"]]).await;
@@ -89,7 +89,7 @@ async fn a_new_version_is_one_swap_that_archives_nothing_and_an_unchanged_table_
 
 #[tokio::test]
 async fn what_others_have_noted_about_a_table_stays() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();
@@ -103,7 +103,7 @@ async fn what_others_have_noted_about_a_table_stays() {
 
 #[tokio::test]
 async fn a_stale_version_id_is_looked_at_anew_and_the_catalog_never_goes_backwards() {
-    let world = World::new().await;
+    let world = World::new();
     let (slow, fast) = (world.session(), world.session());
     commit(&slow, "d", "mapped", &[&["1"]]).await;
     publish(&slow, "d").await.unwrap();
@@ -129,7 +129,7 @@ async fn a_stale_version_id_is_looked_at_anew_and_the_catalog_never_goes_backwar
 
 #[tokio::test]
 async fn two_that_create_the_same_table_at_once_agree() {
-    let world = World::new().await;
+    let world = World::new();
     let (one, other) = (world.session(), world.session());
     commit(&one, "d", "mapped", &[&["1"]]).await;
     let held = world.glue.hold("CreateTable");
@@ -145,7 +145,7 @@ async fn two_that_create_the_same_table_at_once_agree() {
 
 #[tokio::test]
 async fn many_publishers_at_once_end_at_the_newest_version() {
-    let world = World::new().await;
+    let world = World::new();
     let first = world.session();
     for round in 0..4 {
         let ids = ["1", "2", "3", "4"];
@@ -177,7 +177,7 @@ async fn throttling_faults_and_lost_answers_are_repeated_until_it_is_done() {
         ("UpdateTable", Fault::Refuse(400, "OperationTimeoutException", "The operation timed out.")),
         ("UpdateTable", Fault::Refuse(400, "ConcurrentModificationException", "Somebody else was first.")),
     ] {
-        let world = World::new().await;
+        let world = World::new();
         let session = world.session();
         world.glue.fail(operation, 2, &fault);
         commit(&session, "d", "mapped", &[&["1"]]).await;
@@ -191,7 +191,7 @@ async fn throttling_faults_and_lost_answers_are_repeated_until_it_is_done() {
 
 #[tokio::test]
 async fn an_update_whose_answer_is_lost_for_good_is_found_done_by_the_next() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();
@@ -209,7 +209,7 @@ async fn an_update_whose_answer_is_lost_for_good_is_found_done_by_the_next() {
 
 #[tokio::test]
 async fn a_publisher_that_dies_between_copy_and_swap_is_finished_by_the_next() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();
@@ -236,7 +236,7 @@ async fn a_publisher_that_dies_between_copy_and_swap_is_finished_by_the_next() {
 
 #[tokio::test]
 async fn a_file_that_a_dead_task_writes_late_is_in_no_location_that_readers_list() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();
@@ -250,7 +250,7 @@ async fn a_file_that_a_dead_task_writes_late_is_in_no_location_that_readers_list
 
 #[tokio::test]
 async fn a_table_that_is_not_ours_is_never_overwritten_unless_it_is_adopted() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     let theirs = json!({
@@ -271,7 +271,7 @@ async fn a_table_that_is_not_ours_is_never_overwritten_unless_it_is_adopted() {
     let error = glue.unregister(&database(&session, "d"), Some("mapped")).await.unwrap_err().to_string();
     assert!(error.starts_with("PS566 table d.mapped in Glue is not this warehouse's"), "{error}");
     // Another warehouse's is not ours either.
-    let other = World::new().await;
+    let other = World::new();
     let elsewhere = other.session_with(|settings| settings.endpoint = Some(world.glue.endpoint()));
     commit(&elsewhere, "e", "mapped", &[&["1"]]).await;
     publish(&elsewhere, "e").await.unwrap();
@@ -285,7 +285,7 @@ async fn a_table_that_is_not_ours_is_never_overwritten_unless_it_is_adopted() {
 
 #[tokio::test]
 async fn a_table_that_a_rollback_drops_leaves_the_catalog_and_comes_back() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     commit(&session, "d", "extra", &[&["1"]]).await;
@@ -301,7 +301,7 @@ async fn a_table_that_a_rollback_drops_leaves_the_catalog_and_comes_back() {
 
 #[tokio::test]
 async fn a_log_that_ends_before_what_glue_shows_is_said_and_not_published_over() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     for _ in 0..3 {
         commit(&session, "d", "mapped", &[&["1"]]).await;
@@ -321,7 +321,7 @@ async fn a_log_that_ends_before_what_glue_shows_is_said_and_not_published_over()
 
 #[tokio::test]
 async fn the_second_life_of_a_warehouse_is_told_from_the_first_at_the_same_version() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();
@@ -342,7 +342,7 @@ async fn the_second_life_of_a_warehouse_is_told_from_the_first_at_the_same_versi
 
 #[tokio::test]
 async fn only_the_tables_of_the_setting_are_registered_under_its_prefix() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session_with(|glue| {
         glue.tables = vec!["mapped".into()];
         glue.prefix = "lib_".into();
@@ -358,7 +358,7 @@ async fn only_the_tables_of_the_setting_are_registered_under_its_prefix() {
 
 #[tokio::test]
 async fn statistics_are_pushed_and_their_failure_is_a_warning() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1", "1", "22"]]).await;
     let publication = publish(&session, "d").await.unwrap();
@@ -380,7 +380,7 @@ async fn statistics_are_pushed_and_their_failure_is_a_warning() {
 
 #[tokio::test]
 async fn one_table_that_cannot_be_published_does_not_keep_the_others_back() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     commit(&session, "d", "findings", &[&["1"]]).await;
@@ -415,7 +415,7 @@ async fn every_refusal_of_glue_is_said_in_words_that_help() {
             "PS567 Glue refuses glue:GetTables of d: No key (GlueEncryptionException); hint: ".into(),
         ),
     ] {
-        let world = World::new().await;
+        let world = World::new();
         let session = world.session();
         commit(&session, "d", "mapped", &[&["1"]]).await;
         world.glue.fail("GetTables", 100, &fault);
@@ -427,7 +427,7 @@ async fn every_refusal_of_glue_is_said_in_words_that_help() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_and_a_wrong_key_are_told_apart() {
-    let world = World::new().await;
+    let world = World::new();
     let nowhere = world.session_with(|glue| glue.endpoint = Some("http://127.0.0.1:9".into()));
     commit(&nowhere, "d", "mapped", &[&["1"]]).await;
     let error = publish(&nowhere, "d").await.unwrap_err().to_string();
@@ -442,7 +442,7 @@ async fn a_server_that_is_not_there_and_a_wrong_key_are_told_apart() {
 
 #[tokio::test]
 async fn a_reader_who_began_before_the_swap_reads_the_old_version_to_its_end() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();

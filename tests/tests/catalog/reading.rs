@@ -63,7 +63,7 @@ fn table(lines: &[&str]) -> String {
 
 #[tokio::test]
 async fn csv_of_two_kinds_and_json_are_read_as_glue_describes_them() {
-    let world = World::new().await;
+    let world = World::new();
     write(&world, "open/a.csv", "name;depth\n\"Pier; east\";12\nQuay;3\n");
     write(&world, "open/_SUCCESS", "");
     write(&world, "open/.hidden.csv", "no;1\n");
@@ -114,7 +114,7 @@ async fn csv_of_two_kinds_and_json_are_read_as_glue_describes_them() {
 
 #[tokio::test]
 async fn a_query_asks_for_the_partitions_it_needs_in_the_words_of_glue() {
-    let world = World::new().await;
+    let world = World::new();
     let days = Theirs {
         name: "days",
         columns: &[("n", "int")],
@@ -159,7 +159,7 @@ async fn a_query_asks_for_the_partitions_it_needs_in_the_words_of_glue() {
 
 #[tokio::test]
 async fn parquet_in_folders_is_read_by_their_names_where_the_table_is_projected() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     // Files of a version of ours serve as somebody's Parquet.
     commit(&session, "d", "mapped", &[&["a"], &["b", "b"]]).await;
@@ -184,7 +184,7 @@ async fn parquet_in_folders_is_read_by_their_names_where_the_table_is_projected(
 
 #[tokio::test]
 async fn ours_are_read_through_their_log_at_the_version_that_glue_shows() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session_with(|glue| glue.prefix = "lib_".into());
     commit(&session, "d", "mapped", &[&["1"]]).await;
     publish(&session, "d").await.unwrap();
@@ -198,7 +198,7 @@ async fn ours_are_read_through_their_log_at_the_version_that_glue_shows() {
 
 #[tokio::test]
 async fn the_names_of_the_warehouse_win_and_those_of_glue_are_suggested() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit(&session, "theirs", "mapped", &[&["1"], &["2"]]).await;
     for name in ["mapped", "boats"] {
@@ -213,8 +213,9 @@ async fn the_names_of_the_warehouse_win_and_those_of_glue_are_suggested() {
 
 #[tokio::test]
 async fn what_cannot_be_read_says_why_and_what_would() {
-    let world = World::new().await;
-    let cases: [(&str, &str, &[(&str, &str)], Value, &str); 5] = [
+    let world = World::new();
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Value, &'a str);
+    let cases: [Case<'_>; 5] = [
         ("cells", LAZY, &[("n", "array<int>")], json!({}), "column n is array<int> in a text file; hint: leave the column out"),
         (
             "orc",
@@ -254,7 +255,7 @@ async fn what_cannot_be_read_says_why_and_what_would() {
 
 #[tokio::test]
 async fn a_table_that_is_registered_but_not_published_yet_says_so() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session_with(|glue| {
         glue.prefix = "lib_".into();
         glue.partitions = Partitions::Registered;

@@ -24,8 +24,8 @@ struct Harbour {
 }
 
 impl Harbour {
-    async fn new(job: &str) -> Self {
-        let (glue, folder) = (FakeGlue::start().await.unwrap(), tempfile::tempdir().unwrap());
+    fn new(job: &str) -> Self {
+        let (glue, folder) = (FakeGlue::start().unwrap(), tempfile::tempdir().unwrap());
         fixture::copy(&fixture::root().join("projects/harbour"), folder.path()).unwrap();
         if !job.is_empty() {
             std::fs::write(folder.path().join("jobs/extra.toml"), job).unwrap();
@@ -59,7 +59,7 @@ impl Harbour {
 
 #[tokio::test]
 async fn a_run_registers_every_table_with_the_words_of_its_target() {
-    let harbour = Harbour::new("").await;
+    let harbour = Harbour::new("");
     let (run, error) = harbour.run("nightly", false).await;
     assert!(error.is_none(), "{error:?}");
     assert_eq!(run.state, RunState::Succeeded);
@@ -83,7 +83,7 @@ async fn a_run_registers_every_table_with_the_words_of_its_target() {
 
 #[tokio::test]
 async fn a_run_that_cannot_publish_says_what_is_committed_and_the_next_one_finishes_although_nothing_changed() {
-    let harbour = Harbour::new("").await;
+    let harbour = Harbour::new("");
     let denied = Fault::Refuse(400, "AccessDeniedException", "User: x is not authorized to perform: glue:CreateTable");
     harbour.glue.fail("CreateTable", 100, &denied);
     let (run, error) = harbour.run("nightly", false).await;
@@ -112,7 +112,7 @@ async fn a_run_that_cannot_publish_says_what_is_committed_and_the_next_one_finis
 
 #[tokio::test]
 async fn a_forced_run_and_a_rollback_are_shown_as_new_versions() {
-    let harbour = Harbour::new("").await;
+    let harbour = Harbour::new("");
     harbour.run("nightly", false).await;
     harbour.run("nightly", true).await;
     assert_eq!(harbour.version("mapped").as_deref(), Some("2"));
@@ -124,7 +124,7 @@ async fn a_forced_run_and_a_rollback_are_shown_as_new_versions() {
 
 #[tokio::test]
 async fn statistics_that_fail_are_a_warning_of_the_run() {
-    let harbour = Harbour::new("").await;
+    let harbour = Harbour::new("");
     harbour.glue.fail("UpdateColumnStatisticsForTable", 1_000, &Fault::Refuse(400, "InvalidInputException", "not here"));
     let (run, error) = harbour.run("nightly", false).await;
     assert!(error.is_none(), "{error:?}");
@@ -137,8 +137,7 @@ async fn what_glue_cannot_hold_is_found_before_a_record_is_read() {
     let harbour = Harbour::new(concat!(
         "database = \"extra\"\n[[step]]\ntable = \"a\"\nsql = 'SELECT 1 AS \"dc:title\", 2 AS n, 3 AS \"N\"'\n",
         "[[step]]\ntable = \"b\"\nsql = \"SELECT INTERVAL '1 day' AS wait\"\n",
-    ))
-    .await;
+    ));
     let found = harbour.mistakes("extra").await;
     assert!(found.contains("PC161 column dc:title of extra.a cannot be named so in Glue"), "{found}");
     assert!(found.contains("PC162 columns n and N of extra.a are one name in Glue"), "{found}");
@@ -158,8 +157,7 @@ async fn steps_write_numbers_and_times_that_every_reader_has() {
         "database = \"extra\"\n[[step]]\ntable = \"a\"\n",
         "sql = \"SELECT row_number() OVER () AS n, arrow_cast(7, 'UInt8') AS small, to_timestamp('2026-11-01T00:00:00Z') AS at, ",
         "arrow_cast('12:00:00', 'Time64(Microsecond)') AS hour, {'a': arrow_cast(1, 'UInt32')} AS deep, {'k': [1]} AS nested\"\n",
-    ))
-    .await;
+    ));
     let (_, error) = harbour.run("extra", false).await;
     assert!(error.is_none(), "{error:?}");
     let columns = harbour.glue.table("extra", "a").unwrap()["StorageDescriptor"]["Columns"].clone();
@@ -180,7 +178,7 @@ async fn steps_write_numbers_and_times_that_every_reader_has() {
 
 #[tokio::test]
 async fn a_step_reads_a_table_of_glue_and_runs_again_when_that_has_changed() {
-    let harbour = Harbour::new("database = \"extra\"\n[[step]]\ntable = \"a\"\nsql = \"SELECT count(*) AS c FROM theirs.boats\"\n").await;
+    let harbour = Harbour::new("database = \"extra\"\n[[step]]\ntable = \"a\"\nsql = \"SELECT count(*) AS c FROM theirs.boats\"\n");
     let folder = harbour.folder.path().join("boats");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("a"), "one\n").unwrap();

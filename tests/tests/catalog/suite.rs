@@ -36,7 +36,7 @@ async fn commit_all(session: &Session) {
 
 #[tokio::test]
 async fn the_warehouse_memory_and_glue_pass_the_suite() {
-    let world = World::new().await;
+    let world = World::new();
     let session = world.session();
     commit_all(&session).await;
     suite(&WarehouseCatalog::new(session.warehouse.clone()), "calisphere").await;

@@ -25,8 +25,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
-        Self { glue: FakeGlue::start().await.unwrap(), folder: tempfile::tempdir().unwrap() }
+    pub(crate) fn new() -> Self {
+        Self { glue: FakeGlue::start().unwrap(), folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn path(&self) -> &Path {

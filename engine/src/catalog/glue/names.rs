@@ -24,6 +24,16 @@ pub fn wanted(settings: &GlueSettings, table: &str) -> bool {
     settings.tables.is_empty() || settings.tables.iter().any(|name| name == table)
 }
 
+/// A warning if the setting names none of the tables that a database has: a spelling mistake would register nothing.
+pub fn none_wanted<'a>(settings: &GlueSettings, of: &str, tables: impl Iterator<Item = &'a str> + Clone) -> Option<Problem> {
+    if tables.clone().any(|table| wanted(settings, table)) {
+        return None;
+    }
+    let given = settings.tables.first()?;
+    let problem = Problem::warning("PC166", format!("no table of {of} will be in Glue: [glue] tables names none of them"));
+    Some(problem.hint(schemas::suggest::hint(given, tables)))
+}
+
 /// What keeps a table with these columns out of Glue.
 pub fn check(settings: &GlueSettings, of: &str, table: &str, schema: &Schema) -> Problems {
     let mut problems = Problems::default();
@@ -133,6 +143,15 @@ mod tests {
                 "PC163 column n of calisphere.mapped is UInt64, which readers of Glue do not have; hint: write CAST(… AS DECIMAL(20, 0)) in the SELECT"
             ]
         );
+    }
+
+    #[test]
+    fn a_setting_that_names_no_table_is_probably_misspelt() {
+        let settings = GlueSettings { tables: vec!["maped".into()], ..GlueSettings::default() };
+        let warning = none_wanted(&settings, "calisphere", ["findings", "mapped"].into_iter()).unwrap().to_string();
+        assert_eq!(warning, "PC166 no table of calisphere will be in Glue: [glue] tables names none of them; hint: did you mean mapped?");
+        assert!(none_wanted(&settings, "calisphere", ["maped"].into_iter()).is_none());
+        assert!(none_wanted(&GlueSettings::default(), "calisphere", ["mapped"].into_iter()).is_none());
     }
 
     #[test]
