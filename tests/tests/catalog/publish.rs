@@ -374,7 +374,7 @@ async fn statistics_are_pushed_and_their_failure_is_a_warning() {
     let publication = publish(&session, "d").await.unwrap();
     assert_eq!(outcomes(&publication), [("mapped", 2, Outcome::Updated)]);
     let warning = publication.warnings.to_string();
-    assert!(warning.starts_with("PS573 no column statistics for d.mapped in Glue: "), "{warning}");
+    assert!(warning.starts_with("PS573 no column statistics in Glue for mapped: Glue failed at glue:UpdateColumnStatisticsForTable of d.mapped"), "{warning}");
     in_step(&world, &session).await;
 }
 

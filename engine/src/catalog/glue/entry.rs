@@ -28,7 +28,8 @@ pub(super) const COLLECTION: &str = "collection_id";
 /// More collections than this are not listed in a parameter; Athena then wants to be told the collection.
 const ENUMERATED: usize = 1_000;
 
-/// Characters of a comment.
+/// Characters of a table's description, and of a column's comment.
+const DESCRIPTION: usize = 2_048;
 const COMMENT: usize = 255;
 
 /// How a table's files lie and are registered.
@@ -93,7 +94,7 @@ impl Entry {
             place,
             run,
             root: location(database.location()),
-            description: docs.table.clone(),
+            description: docs.table.chars().take(DESCRIPTION).collect(),
             columns,
         })
     }

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, Fields, Schema};
 use schemas::problem::{Problem, Problems};
+use schemas::source::envelope_fields;
 
 use super::hive::hive_type;
 use crate::project::GlueSettings;
+use crate::sink::schema::{FINDINGS, MAPPED, QUARANTINE};
 
 /// Characters of a name in Glue.
 const LENGTH: usize = 255;
@@ -83,10 +85,17 @@ impl Check<'_> {
             _ => {
                 if let Err(cast) = hive_type(data_type) {
                     let message = format!("column {path} of {} is {data_type}, which readers of Glue do not have", self.place);
-                    problems.push(Problem::error("PC163", message).hint(format!("write {cast} in the SELECT")));
+                    let own = envelope_fields().iter().any(|field| field.name() == path) && self.table_of_records();
+                    let older = "an older pacha wrote it: run its job again with --force".to_owned();
+                    problems.push(Problem::error("PC163", message).hint(if own { older } else { format!("write {cast} in the SELECT") }));
                 }
             }
         }
+    }
+
+    /// Whether the engine writes the table, with columns of its own that no SELECT makes.
+    fn table_of_records(&self) -> bool {
+        [MAPPED, QUARANTINE, FINDINGS].contains(&self.table) || self.table.starts_with("vernacular")
     }
 
     fn hint(&self, rule: &str) -> String {
@@ -143,6 +152,12 @@ mod tests {
                 "PC163 column n of calisphere.mapped is UInt64, which readers of Glue do not have; hint: write CAST(… AS DECIMAL(20, 0)) in the SELECT"
             ]
         );
+    }
+
+    #[test]
+    fn a_column_of_the_engine_that_an_older_version_wrote_is_written_anew() {
+        let found = of(vec![Field::new("page_seq", DataType::UInt32, false)]);
+        assert!(found[0].ends_with("hint: an older pacha wrote it: run its job again with --force"), "{found:?}");
     }
 
     #[test]

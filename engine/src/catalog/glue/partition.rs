@@ -49,6 +49,17 @@ pub(super) async fn put(client: &Client, entry: &Entry) -> Result<bool> {
     Err(some_failed(entry, "registered", &failed))
 }
 
+/// In what the registered partitions are not the wanted ones, in words; `None` if they are.
+pub(super) async fn difference(client: &Client, entry: &Entry) -> Result<Option<String>> {
+    let (wanted, there) = (entry.partitions(), registered(client, entry).await?);
+    let missing = wanted.keys().filter(|id| !there.contains_key(*id)).count();
+    let gone = there.keys().filter(|id| !wanted.contains_key(*id)).count();
+    let moved = wanted.iter().filter(|(id, input)| there.get(*id).is_some_and(|at| Some(at.as_str()) != location(input.storage_descriptor())));
+    let counts = [(missing, "missing"), (moved.count(), "of another version"), (gone, "too many")];
+    let words: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    Ok((!words.is_empty()).then(|| format!("of {} partitions, {}", wanted.len(), words.join(", "))))
+}
+
 /// Removes the partitions that are not wanted any more; false if there were none.
 ///
 /// # Errors

@@ -128,14 +128,14 @@ impl GlueCatalog {
             let table = Wanted { database, name, adopt: how.adopt };
             self.publish_table(context, table, newest.clone(), seen.get(name).cloned())
         });
-        let outcomes: Vec<Result<(Published, Option<Problem>)>> =
+        let outcomes: Vec<Result<(Published, Option<String>)>> =
             stream::iter(work.collect::<Vec<_>>()).buffer_unordered(TABLES).collect().await;
-        let (mut publication, mut problems) = (Publication::default(), Problems::default());
+        let (mut publication, mut problems, mut plain) = (Publication::default(), Problems::default(), Vec::new());
         for outcome in outcomes {
             match outcome {
-                Ok((published, warning)) => {
+                Ok((published, without_statistics)) => {
+                    plain.extend(without_statistics.map(|why| (published.table.clone(), why)));
                     publication.tables.push(published);
-                    publication.warnings.extend(warning);
                 }
                 // An identity that is refused is refused for every table: once is enough.
                 Err(error) => {
@@ -143,6 +143,8 @@ impl GlueCatalog {
                 }
             }
         }
+        plain.sort();
+        publication.warnings.extend(statistics::missing(&plain));
         publication.tables.sort_by(|one, other| one.table.cmp(&other.table));
         if problems.fatal() { Err(Error { kind: Kind::Failed, problems }) } else { Ok(publication) }
     }
@@ -154,7 +156,7 @@ impl GlueCatalog {
         Wanted { database, name, adopt }: Wanted<'_>,
         mut newest: Newest,
         mut seen: Option<Table>,
-    ) -> Result<(Published, Option<Problem>)> {
+    ) -> Result<(Published, Option<String>)> {
         let in_glue = names::database(&self.settings, database.name());
         let mut created = false;
         for _ in 0..LOOKS {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::entry::location;
 use super::publish::{Newest, owner, shown};
-use super::{GlueCatalog, names};
+use super::{GlueCatalog, names, partition};
 use crate::error::{Error, Result};
 use crate::table::{Database, Version};
 
@@ -109,6 +109,9 @@ impl GlueCatalog {
                     None => State::Dropped,
                     Some(entry) => {
                         standing.differences = entry.differences(table);
+                        if entry.registers() && entry.same_keys(table) {
+                            standing.differences.extend(partition::difference(&self.client, &entry).await?);
+                        }
                         match (standing.glue_version > Some(entry.version), standing.differences.is_empty()) {
                             (true, _) => State::Ahead,
                             (false, true) => State::InStep,

@@ -36,27 +36,31 @@ enum Kind {
     Date,
 }
 
-/// Computes and pushes; returns what went wrong, which is never a failure: no reader needs statistics to be right.
-pub(super) async fn push(client: &Client, context: &SessionContext, entry: &Entry, table: TableVersion) -> Option<Problem> {
-    let warning = |why: String| {
-        let problem = Problem::warning("PS573", format!("no column statistics for {} in Glue: {why}", entry.name()));
-        problem.hint("the table itself is published; queries on it are planned without statistics")
-    };
+/// Computes and pushes; returns why that was not possible, which is never a failure: no reader needs statistics to be right.
+pub(super) async fn push(client: &Client, context: &SessionContext, entry: &Entry, table: TableVersion) -> Option<String> {
     if table.state().files.is_empty() {
         return None;
     }
     let columns = match compute(context, entry, table).await {
         Ok(columns) => columns,
-        Err(error) => return Some(warning(first(&mistake::running(&error)))),
+        Err(error) => return Some(first(&mistake::running(&error))),
     };
     let mut refused = Vec::new();
     for columns in columns.chunks(STATISTICS) {
         match client.set_statistics(&entry.database, &entry.table, columns).await {
             Ok(some) => refused.extend(some),
-            Err(error) => return Some(warning(first(&error))),
+            Err(error) => return Some(first(&error)),
         }
     }
-    (!refused.is_empty()).then(|| warning(format!("refused for {}", refused.join(", "))))
+    (!refused.is_empty()).then(|| format!("refused for {}", refused.join(", ")))
+}
+
+/// One warning for all tables that lack them: the reason is mostly the same.
+pub(super) fn missing(of: &[(String, String)]) -> Option<Problem> {
+    let (_, why) = of.first()?;
+    let tables: Vec<&str> = of.iter().map(|(table, _)| table.as_str()).collect();
+    let problem = Problem::warning("PS573", format!("no column statistics in Glue for {}: {why}", tables.join(", ")));
+    Some(problem.hint("the tables themselves are published; queries on them are planned without statistics"))
 }
 
 fn first(error: &crate::Error) -> String {
