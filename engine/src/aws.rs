@@ -28,6 +28,7 @@ const EARLY: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Default)]
 pub struct Aws {
     settings: AwsSettings,
+    /// Credentials that were given; then the chain is not asked.
     given: Option<Credentials>,
     config: OnceCell<SdkConfig>,
     /// What the chain gave last. The SDK keeps it per client, and object_store asks for it with each request.
@@ -46,12 +47,7 @@ pub struct Found {
 impl Aws {
     /// An identity that is looked up when it is first asked for.
     pub fn new(settings: AwsSettings) -> Self {
-        Self { settings, given: None, config: OnceCell::new() }
-    }
-
-    /// An identity that is known already, so that the chain is not asked.
-    pub fn known(settings: AwsSettings, credentials: Credentials) -> Self {
-        Self { settings, given: Some(credentials), config: OnceCell::new() }
+        Self { settings, ..Self::default() }
     }
 
     /// An identity that is known.
@@ -161,6 +157,11 @@ fn no_credentials(settings: &AwsSettings, why: &str) -> Error {
         Problem::error("PS531", message)
             .hint("log in (`aws sso login`), set AWS_PROFILE, or [aws] profile in pacha.toml; then `pacha doctor`"),
     )
+}
+
+fn expired(settings: &AwsSettings) -> Error {
+    let message = format!("the credentials for AWS of profile {} have expired", profile(settings));
+    Error::failed(Problem::error("PS532", message).hint("log in again (`aws sso login`), or get new keys; then run again"))
 }
 
 fn reason(error: &CredentialsError) -> String {

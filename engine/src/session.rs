@@ -58,15 +58,15 @@ impl std::fmt::Debug for Session {
 /// # Errors
 /// A lookup that cannot be read, or a warehouse URL whose scheme is not built in.
 pub fn session(project: &Arc<Project>) -> Result<Session> {
-    session_as(project, &Arc::new(Aws::new(project.settings.aws.clone())))
+    session_as(project, Arc::new(Aws::new(project.settings.aws.clone())))
 }
 
 /// Builds the session of a project, as somebody at AWS.
 ///
 /// # Errors
 /// As for [`session`].
-pub fn session_as(project: &Arc<Project>, aws: &Arc<Aws>) -> Result<Session> {
-    let storage = Arc::new(Storage::new());
+pub fn session_as(project: &Arc<Project>, aws: Arc<Aws>) -> Result<Session> {
+    let storage = Arc::new(Storage::with(Arc::clone(&aws), project.settings.s3.clone()));
     let warehouse = storage.resolve(&project.warehouse, &project.root)?;
     let mut problems = Problems::default();
     let entries = project.lookups.iter().map(|(name, source)| (name.clone(), source.text.clone()));
@@ -76,8 +76,8 @@ pub fn session_as(project: &Arc<Project>, aws: &Arc<Aws>) -> Result<Session> {
     }
     let progress = Arc::new(Progress::default());
     let context = context(project, &storage, &lookups, &progress)?;
-    let glue = (project.catalog == CatalogKind::Glue).then(|| Arc::new(GlueCatalog::new(project, &storage, aws)));
-    Ok(Session { project: Arc::clone(project), storage, warehouse, glue, context, progress })
+    let glue = (project.catalog == CatalogKind::Glue).then(|| Arc::new(GlueCatalog::new(project, &storage, &aws)));
+    Ok(Session { project: Arc::clone(project), aws, storage, warehouse, glue, context, progress })
 }
 
 fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, progress: &Arc<Progress>) -> Result<SessionContext> {

@@ -192,6 +192,12 @@ fn tables_are_unregistered_and_registered_one_by_one_and_no_data_is_touched() {
     let (code, text) = demo.pacha(&["catalog", "register", "calisphere.finding"]);
     assert_eq!(code, 2);
     assert!(text.contains("error[PM204]: no table calisphere.finding") && text.contains("did you mean findings?"), "{text}");
+    let (code, text) = demo.pacha(&["catalog", "register", "calisphere.findings", "--set", "glue.tables=[\"mapped\"]"]);
+    assert_eq!(code, 2);
+    assert!(text.starts_with("error[PC166]: table calisphere.findings is not among [glue] tables"), "{text}");
+    let (code, text) = demo.pacha(&["check", "--set", "glue.tables=[\"maped\"]"]);
+    assert_eq!(code, 0);
+    assert!(text.contains("warning[PC166]: no table of calisphere will be in Glue") && text.contains("did you mean mapped?"), "{text}");
     let (code, text) = demo.pacha(&["catalog", "show", "calisfere"]);
     assert_eq!(code, 2);
     assert!(text.contains("PC140") && text.contains("did you mean calisphere?"), "{text}");

@@ -11,4 +11,5 @@
 pub mod backend;
 pub mod fixture;
 pub mod glue;
+pub mod s3;
 pub mod slt;

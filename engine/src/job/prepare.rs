@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use schemas::problem::{Problem, Problems};
 use schemas::target::TargetSchema;
 
+use super::proposal::vernacular_schema;
 use super::unit::{RunCollection, Unit, levels, units};
 use super::{input, key, shape, step};
 use crate::catalog::glue::names;
@@ -130,16 +131,6 @@ fn registrable(session: &Session, job: &Job, before: &Snapshot, tables: &BTreeMa
         }
     }
     problems
-}
-
-/// The columns of the vernacular records that a plan carries along.
-pub(super) fn vernacular_schema(planned: &MappingPlan) -> Option<SchemaRef> {
-    let record = planned.plan.schema().field_with_unqualified_name(crate::mapping::compose::RECORD).ok()?.data_type().clone();
-    let DataType::Struct(members) = record else { return None };
-    match members.find("vernacular")?.1.data_type() {
-        DataType::Struct(fields) => Some(Arc::new(Schema::new(fields.clone()))),
-        _ => None,
-    }
 }
 
 /// Plans the mapping of a unit over its pinned pages.

@@ -82,7 +82,7 @@ pub(super) fn schemas(job: &Job, prepared: &Prepared, held: &BTreeSet<String>) -
 }
 
 /// The columns of the vernacular records that a plan carries along.
-fn vernacular_schema(planned: &MappingPlan) -> Option<SchemaRef> {
+pub(super) fn vernacular_schema(planned: &MappingPlan) -> Option<SchemaRef> {
     let record = planned.plan.schema().field_with_unqualified_name(RECORD).ok()?.data_type().clone();
     let DataType::Struct(members) = record else { return None };
     match members.find("vernacular")?.1.data_type() {

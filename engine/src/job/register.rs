@@ -9,14 +9,21 @@ use crate::session::Session;
 use crate::table::Database;
 
 /// Shows the newest version in Glue, if the project's tables are registered there; also after a run that changed nothing,
-/// which may come after one that could not tell.
+/// which may come after one that could not tell. `withheld` is what gates have held back, and is handed on.
 ///
 /// # Errors
 /// Glue was not brought up to date: what is committed, what is not published, and why.
-pub async fn register(session: &Session, database: &Database, record: &mut RunRecord) -> Result<()> {
-    let publication = publish(session, database).await?;
-    record.problems.extend(publication.warnings.0.iter().map(RecordedProblem::from));
-    Ok(())
+pub async fn register(session: &Session, database: &Database, record: &mut RunRecord, withheld: Option<Error>) -> Result<Option<Error>> {
+    match publish(session, database).await {
+        Ok(publication) => {
+            record.problems.extend(publication.warnings.0.iter().map(RecordedProblem::from));
+            Ok(withheld)
+        }
+        Err(mut error) => {
+            error.problems.extend(withheld.into_iter().flat_map(|withheld| withheld.problems));
+            Err(error)
+        }
+    }
 }
 
 /// Shows the newest version of a database in Glue, if the project's tables are registered there.

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 use schemas::problem::{Problem, Problems};
 use schemas::target::Level;
 
 use super::attempt::{self, Destination};
 use super::gate::{self, GateResult};
-use super::prepare::{Prepared, Request, prepare, vernacular_schema};
+use super::prepare::{Prepared, Request, prepare};
+use super::proposal::{self, Made};
 use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
+use super::unit::RunCollection;
 use super::{carry, key, register, step, unique};
 use crate::backend::Backend;
 use crate::catalog::TableName;
@@ -74,15 +75,13 @@ pub async fn run(
         Err(error) => Err(error),
     };
     let outcome = match outcome {
-        Ok(()) => register::register(session, &database, &mut record).await,
+        Ok(withheld) => register::register(session, &database, &mut record, withheld).await,
         refused => refused,
     };
-    let error = outcome.err();
-    if let Some(error) = &error {
-        record.fail(error);
-        // What a committed run wrote is named by a version.
-        if error.kind != Kind::Configuration && record.version.is_none() {
-            clean_up(&database, &record.id, error).await;
+    let error = match outcome {
+        Ok(withheld) => {
+            record.succeed(withheld.as_ref());
+            withheld
         }
         Err(error) => {
             record.fail(&error);
@@ -405,22 +404,24 @@ impl Work<'_> {
     }
 }
 
-/// The state that a proposal would lead to.
-fn preview(before: &Snapshot, proposal: &Proposal) -> Snapshot {
-    let mut after = Snapshot::clone(before);
-    for (name, change) in &proposal.tables {
-        let table = after.tables.entry(name.clone()).or_default();
-        table.schema = change.schema.clone();
-        match change.operation {
-            Operation::Replace | Operation::Drop => table.files.clear(),
-            Operation::ReplaceCollections | Operation::Append => table.files.retain(|file| !change.remove.contains(&file.path)),
-        }
-        table.files.extend(change.add.iter().cloned());
-        table.files.sort_by(|one, other| one.path.cmp(&other.path));
-    }
-    after.collections.retain(|id, _| !proposal.removed_collections.contains(id));
-    after.collections.extend(proposal.collections.clone());
-    after
+/// What the gates let through.
+#[derive(Default)]
+struct Verdict {
+    /// Collections that are held back.
+    held: BTreeSet<String>,
+    /// What is to be said of them.
+    problems: Vec<Problem>,
+    /// Gates that the user has overridden.
+    overrides: Vec<String>,
+}
+
+/// The record of a run that has found everything published already.
+fn unchanged(record: &mut RunRecord, prepared: &Prepared, before: &Snapshot) {
+    record.unchanged = true;
+    record.version = Some(before.version);
+    record.remember_tables(&before.tables);
+    let counts = prepared.unchanged.iter().filter_map(|id| Some((id.clone(), before.collections.get(id)?.counts)));
+    record.counts = RunCounts::of(counts.collect());
 }
 
 /// Collections whose pages hold nothing.

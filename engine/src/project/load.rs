@@ -67,23 +67,8 @@ impl Project {
     pub fn load(root: &Path, overrides: &[(String, String)]) -> Result<Self> {
         let mut problems = Problems::default();
         let head = read_head(root, overrides, &mut problems);
-        let sources = load_sources(root, &mut problems);
-        let targets = load_targets(root, &mut problems);
-        let lookups = files::load(root, "lookups", "csv", &mut problems, |stem, source, problems| {
-            check_name(name::identifier("a lookup", stem), source, problems);
-            lookup::check(source, problems);
-            Arc::clone(source)
-        });
-        let mappings = load_mappings(root, &sources, &mut problems);
-        let known = collection::Known { root, sources: &sources, mappings: &mappings };
-        let collections = files::load(root, "collections", "toml", &mut problems, |id, file, problems| {
-            Collection::read(id, file, &known, problems).map(Arc::new)
-        });
-        let known = job_file::Known { root, settings: &head.settings, collections: &collections, mappings: &mappings, targets: &targets };
-        let jobs =
-            files::load(root, "jobs", "toml", &mut problems, |name, file, problems| Arc::new(job_file::read(name, file, &known, problems)));
-        check_given(&jobs, &mut problems);
         check_catalog(&head, &mut problems);
+        let mut project = Self::read(Folders { root, sound: false }, head, &mut problems);
         problems.0.sort_by_key(|problem| problem.severity);
         if problems.fatal() {
             return Err(Error::mistakes(problems));
@@ -100,6 +85,7 @@ impl Project {
     pub fn load_sound(root: &Path, overrides: &[(String, String)]) -> Result<Self> {
         let mut problems = Problems::default();
         let head = read_head(root, overrides, &mut problems);
+        check_catalog(&head, &mut problems);
         if problems.fatal() {
             return Err(Error::mistakes(problems));
         }
@@ -235,23 +221,6 @@ fn load_mappings(
         }
         Arc::new(MappingFile { name: stem.to_owned(), source: Arc::clone(source) })
     })
-}
-
-fn check_name(checked: Result<(), Problem>, source: &Arc<Source>, problems: &mut Problems) {
-    if let Err(problem) = checked {
-        problems.push(problem.at(source, 0..0));
-    }
-}
-
-fn check_schema(key: &str, stem: &str, written: &str, shipped: bool, file: &Arc<Source>, problems: &mut Problems) {
-    if shipped {
-        let problem = Problem::error(code::SCHEMA, format!("\"{stem}\" is a shipped schema, and stays as it is"));
-        problems.push(problem.at(file, 0..0).hint("rename the file, and name the new schema where it is meant"));
-    } else if written != stem && !written.is_empty() {
-        let problem = Problem::error(code::SCHEMA, format!("the file is called {stem}, the schema \"{written}\""));
-        let start = file.text.find(written).unwrap_or(0);
-        problems.push(problem.at(file, start..start + written.len()).hint(format!("write {key} = \"{stem}\", or rename the file")));
-    }
 }
 
 /// What is registered in Glue is read where it lies, by engines that know S3 and no disk of ours.

@@ -69,10 +69,10 @@ async fn register(
     let mut problems = Problems::default();
     for database in databases(session, named).await? {
         if let Some(table) = only {
-            known_table(&database, table).await?;
+            known_table(glue, &database, table).await?;
         }
         // One database that cannot be published does not keep the others from it.
-        match Box::pin(glue.publish(&session.context, &database, Publish { only, adopt })).await {
+        match Box::pin(glue.publish(&session.context, &database, Publish { only, adopt, thorough: true })).await {
             Ok(publication) => {
                 done.tables.extend(publication.tables);
                 done.warnings.extend(publication.warnings);
@@ -110,10 +110,14 @@ fn row(published: &Published) -> [String; 3] {
     [format!("{}.{}", published.database, published.table), published.version.to_string(), outcome.to_owned()]
 }
 
-async fn known_table(database: &Database, table: &str) -> Result<()> {
+async fn known_table(glue: &GlueCatalog, database: &Database, table: &str) -> Result<()> {
     let snapshot = database.snapshot(None).await?;
     if snapshot.tables.contains_key(table) {
-        return Ok(());
+        if glue.wanted(table) {
+            return Ok(());
+        }
+        let problem = Problem::error("PC166", format!("table {}.{table} is not among [glue] tables", database.name()));
+        return Err(Error::configuration(problem.hint(format!("add \"{table}\" to tables in [glue] of pacha.toml"))));
     }
     let problem = Problem::error("PM204", format!("no table {}.{table}", database.name()));
     Err(Error::configuration(problem.hint(schemas::suggest::hint(table, snapshot.tables.keys().map(String::as_str)))))

@@ -15,8 +15,9 @@ mod state;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
@@ -28,13 +29,14 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, oneshot};
+
+use crate::s3::{ACCESS_KEY, SECRET_KEY};
 
 use state::State;
 
 /// The region that requests must be signed for.
-pub const REGION: &str = "us-west-2";
+pub const REGION: &str = "us-east-1";
 
 /// What happens to a request instead of, or after, being carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +70,14 @@ pub struct Logged {
     pub body: Value,
 }
 
-/// The running server; it ends with this value.
+/// The running server; it ends with this value. It has a thread of its own, so that a test may block on a command that talks
+/// to it.
 #[derive(Debug)]
 pub struct FakeGlue {
     address: SocketAddr,
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,12 +115,23 @@ impl FakeGlue {
     ///
     /// # Errors
     /// There is no free port.
-    pub async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    pub fn start() -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::new(Shared::default());
-        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
-        Ok(Self { address, shared, server })
+        let (stop, stopped) = oneshot::channel();
+        let serving = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = serve(listener, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The URL for `[glue] endpoint`.
@@ -124,9 +139,9 @@ impl FakeGlue {
         format!("http://{}", self.address)
     }
 
-    /// The key whose signatures it accepts.
+    /// The key whose signatures it accepts: that of the S3 server, as one identity does both.
     pub fn credentials() -> Credentials {
-        Credentials::new("AKIDFAKEGLUE", "a-secret-that-must-not-be-seen", None, None, "test")
+        Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test")
     }
 
     /// The next `times` requests of this operation meet the fault.
@@ -193,7 +208,12 @@ impl FakeGlue {
 
 impl Drop for FakeGlue {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -201,9 +221,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let (stream, _) = listener.accept().await?;
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let service = service_fn(|request| answer(request, &shared));

@@ -122,7 +122,10 @@ async fn partitions_that_a_dead_publisher_left_are_mended_although_the_table_is_
     let deleted = json!([{ "Values": ["0001"] }]);
     world.glue.call("BatchDeletePartition", &json!({ "DatabaseName": "d", "TableName": "mapped", "PartitionsToDelete": deleted })).unwrap();
     let standing = session.glue.as_ref().unwrap().standing(&database(&session, "d")).await.unwrap();
-    assert_eq!((standing[0].state, &standing[0].differences[..]), (State::Behind, &["of 4 partitions, 1 missing, 36 too many".to_owned()][..]));
+    assert_eq!(
+        (standing[0].state, &standing[0].differences[..]),
+        (State::Behind, &["of 4 partitions, 1 missing, 36 too many".to_owned()][..])
+    );
     let publication = publish(&world.partitioned(Partitions::Registered), "d").await.unwrap();
     assert_eq!(publication.tables[0].outcome, Outcome::Updated);
     all_at(&world, 0..4, 2);

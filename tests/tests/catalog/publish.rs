@@ -278,7 +278,7 @@ async fn a_table_that_is_not_ours_is_never_overwritten_unless_it_is_adopted() {
     commit(&session, "e", "mapped", &[&["1"]]).await;
     let error = publish(&session, "e").await.unwrap_err().to_string();
     assert!(error.contains("PS566 table e.mapped in Glue belongs to another warehouse, file://"), "{error}");
-    let adopted = Publish { only: None, adopt: true };
+    let adopted = Publish { adopt: true, ..Publish::default() };
     Box::pin(glue.publish(&session.context, &database(&session, "d"), adopted)).await.unwrap();
     in_step(&world, &session).await;
 }
@@ -296,6 +296,42 @@ async fn a_table_that_a_rollback_drops_leaves_the_catalog_and_comes_back() {
     assert!(world.glue.table("d", "extra").is_none());
     log.rollback(2, "forth", None).await.unwrap();
     assert_eq!(outcomes(&publish(&session, "d").await.unwrap()), [("extra", 4, Outcome::Created), ("mapped", 1, Outcome::InStep)]);
+    in_step(&world, &session).await;
+}
+
+#[tokio::test]
+async fn a_table_that_comes_back_while_it_is_taken_away_is_there_in_the_end() {
+    let world = World::new();
+    let (slow, fast) = (world.session(), world.session());
+    commit(&slow, "d", "mapped", &[&["1"]]).await;
+    commit(&slow, "d", "extra", &[&["1"]]).await;
+    publish(&slow, "d").await.unwrap();
+    let log = database(&slow, "d");
+    log.rollback(1, "back", None).await.unwrap();
+    let held = world.glue.hold("DeleteTable");
+    let forth = async {
+        held.arrived().await;
+        log.rollback(2, "forth", None).await.unwrap();
+        publish(&fast, "d").await.unwrap();
+        held.release();
+    };
+    let (late, ()) = tokio::join!(publish(&slow, "d"), forth);
+    late.unwrap();
+    assert_eq!(shown(&world, "extra").0, "4");
+    in_step(&world, &slow).await;
+}
+
+#[tokio::test]
+async fn a_thorough_publication_copies_again_what_is_gone_from_under_an_entry() {
+    let world = World::new();
+    let session = world.session();
+    commit(&session, "d", "mapped", &[&["1"], &["2"]]).await;
+    publish(&session, "d").await.unwrap();
+    std::fs::remove_dir_all(world.path().join("warehouse/d/mapped/published")).unwrap();
+    let thorough = Publish { thorough: true, ..Publish::default() };
+    let glue = session.glue.as_ref().unwrap();
+    let publication = Box::pin(glue.publish(&session.context, &database(&session, "d"), thorough)).await.unwrap();
+    assert_eq!(outcomes(&publication), [("mapped", 1, Outcome::InStep)]);
     in_step(&world, &session).await;
 }
 
@@ -374,7 +410,11 @@ async fn statistics_are_pushed_and_their_failure_is_a_warning() {
     let publication = publish(&session, "d").await.unwrap();
     assert_eq!(outcomes(&publication), [("mapped", 2, Outcome::Updated)]);
     let warning = publication.warnings.to_string();
-    assert!(warning.starts_with("PS573 no column statistics in Glue for mapped: Glue failed at glue:UpdateColumnStatisticsForTable of d.mapped"), "{warning}");
+    assert!(
+        warning
+            .starts_with("PS573 no column statistics in Glue for mapped: Glue failed at glue:UpdateColumnStatisticsForTable of d.mapped"),
+        "{warning}"
+    );
     in_step(&world, &session).await;
 }
 
@@ -434,7 +474,7 @@ async fn a_server_that_is_not_there_and_a_wrong_key_are_told_apart() {
     assert!(error.starts_with("PS561 Glue cannot be reached at http://127.0.0.1:9 for d: connection refused"), "{error}");
     let mut project = engine::project::Project::bare(world.path());
     project.settings.glue.endpoint = Some(world.glue.endpoint());
-    let wrong = aws_credential_types::Credentials::new("AKIDFAKEGLUE", "another-secret", None, None, "test");
+    let wrong = aws_credential_types::Credentials::new(pacha_tests::s3::ACCESS_KEY, "another-secret", None, None, "test");
     let error = publish(&super::world::open(project, wrong), "d").await.unwrap_err().to_string();
     assert!(error.starts_with("PS576 Glue does not accept the credentials"), "{error}");
     assert!(!error.contains("another-secret"), "{error}");

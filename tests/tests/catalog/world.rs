@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use datafusion::parquet::arrow::ArrowWriter;
 use engine::aws::Aws;
 use engine::catalog::glue::{Publication, Publish};
-use engine::project::{AwsSettings, CatalogKind, GlueSettings, Partitions, Project};
+use engine::project::{CatalogKind, GlueSettings, Partitions, Project};
 use engine::query::{self, tables::Overlay};
 use engine::session::{Session, session_as};
 use engine::table::{Columns, DataFile, Database, Operation, Proposal, RowHash, TableChange, Version};
@@ -53,8 +53,7 @@ impl World {
 /// The session of a project that registers its tables in Glue, wherever its warehouse is.
 pub(crate) fn open(mut project: Project, credentials: Credentials) -> Session {
     project.catalog = CatalogKind::Glue;
-    let settings = AwsSettings { region: Some(REGION.to_owned()), ..AwsSettings::default() };
-    session_as(&Arc::new(project), &Arc::new(Aws::known(settings, credentials))).unwrap()
+    session_as(&Arc::new(project), Arc::new(Aws::with_credentials(credentials, REGION))).unwrap()
 }
 
 pub(crate) fn database(session: &Session, name: &str) -> Database {

@@ -75,9 +75,9 @@ impl Client {
     }
 
     /// The server, for messages.
-    pub(super) fn endpoint(&self) -> String {
-        let of_environment = || ["AWS_ENDPOINT_URL_GLUE", "AWS_ENDPOINT_URL"].iter().find_map(|name| std::env::var(name).ok());
-        self.settings.endpoint.clone().or_else(of_environment).unwrap_or_else(|| "Amazon's endpoint".into())
+    async fn endpoint(&self) -> String {
+        let found = self.aws.endpoint(self.settings.endpoint.as_deref(), "AWS_ENDPOINT_URL_GLUE").await;
+        found.map_or_else(|| "Amazon's endpoint".to_owned(), |found| found.value)
     }
 
     async fn sdk(&self) -> Result<&aws_sdk_glue::Client> {
@@ -119,12 +119,12 @@ impl Client {
             };
             let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
             if attempt == ATTEMPTS || !code.is_some_and(|code| LATER.contains(&code)) {
-                return Err(refused(&error, action, place, &self.endpoint()));
+                return Err(refused(&error, action, place, &self.endpoint().await));
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        Err(refused(&SdkError::<E>::timeout_error("it was never sent"), action, place, &self.endpoint()))
+        Err(refused(&SdkError::<E>::timeout_error("it was never sent"), action, place, &self.endpoint().await))
     }
 
     /// Names of all databases.

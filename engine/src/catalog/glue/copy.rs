@@ -50,6 +50,13 @@ pub(super) async fn fill(data: &Location, state: &TableState, place: &Location, 
         }
     }
     let mut expected: Files = copies.iter().map(|(file, name)| (name.clone(), file.bytes)).collect();
+    // An object is there as a whole or not at all, so parts that have their names are done.
+    mixed.retain(|file| {
+        let names: Vec<String> = file.collections.iter().map(|id| format!("{}/{}", folder(id), flat(&file.path))).collect();
+        let done = !names.is_empty() && names.iter().all(|name| there.contains_key(name));
+        expected.extend(names.into_iter().filter_map(|name| done.then(|| (name.clone(), there[&name]))));
+        !done
+    });
     let missing = copies.into_iter().filter(|(file, name)| there.get(name) != Some(&file.bytes));
     let copied = missing.map(|(file, name)| copy(data.join(&file.path), place.join(&name)));
     stream::iter(copied.collect::<Vec<_>>()).buffer_unordered(COPIES).try_collect::<()>().await?;

@@ -66,11 +66,6 @@ impl GlueCatalog {
         names::database(&self.settings, database)
     }
 
-    /// The server, for messages.
-    pub fn endpoint(&self) -> String {
-        self.client.endpoint()
-    }
-
     /// What changes whenever the rows of a table do; `None` if there is no such table.
     ///
     /// # Errors

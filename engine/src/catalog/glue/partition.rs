@@ -54,7 +54,8 @@ pub(super) async fn difference(client: &Client, entry: &Entry) -> Result<Option<
     let (wanted, there) = (entry.partitions(), registered(client, entry).await?);
     let missing = wanted.keys().filter(|id| !there.contains_key(*id)).count();
     let gone = there.keys().filter(|id| !wanted.contains_key(*id)).count();
-    let moved = wanted.iter().filter(|(id, input)| there.get(*id).is_some_and(|at| Some(at.as_str()) != location(input.storage_descriptor())));
+    let moved =
+        wanted.iter().filter(|(id, input)| there.get(*id).is_some_and(|at| Some(at.as_str()) != location(input.storage_descriptor())));
     let counts = [(missing, "missing"), (moved.count(), "of another version"), (gone, "too many")];
     let words: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     Ok((!words.is_empty()).then(|| format!("of {} partitions, {}", wanted.len(), words.join(", "))))

@@ -66,6 +66,8 @@ pub struct Publish<'a> {
     pub only: Option<&'a str>,
     /// Whether a table that is not ours is taken over.
     pub adopt: bool,
+    /// Whether the files behind an entry that is right are looked for too, and copied again if they are gone.
+    pub thorough: bool,
 }
 
 /// One table of a publication that is to be.
@@ -74,6 +76,7 @@ struct Wanted<'a> {
     database: &'a Database,
     name: &'a str,
     adopt: bool,
+    thorough: bool,
 }
 
 /// The newest version of a log, and which runs its tables come from.
@@ -125,7 +128,7 @@ impl GlueCatalog {
         let dropped = seen.iter().filter(|(name, table)| !snapshot.tables.contains_key(*name) && owner(table) == Some(&root));
         let names = listed.chain(dropped.map(|(name, _)| name)).filter(|name| how.only.is_none_or(|only| only == *name));
         let work = names.map(|name| {
-            let table = Wanted { database, name, adopt: how.adopt };
+            let table = Wanted { database, name, adopt: how.adopt, thorough: how.thorough };
             self.publish_table(context, table, newest.clone(), seen.get(name).cloned())
         });
         let outcomes: Vec<Result<(Published, Option<String>)>> =
@@ -153,7 +156,7 @@ impl GlueCatalog {
     async fn publish_table(
         &self,
         context: &SessionContext,
-        Wanted { database, name, adopt }: Wanted<'_>,
+        Wanted { database, name, adopt, thorough }: Wanted<'_>,
         mut newest: Newest,
         mut seen: Option<Table>,
     ) -> Result<(Published, Option<String>)> {
@@ -163,13 +166,22 @@ impl GlueCatalog {
             let snapshot = &newest.snapshot;
             let done = |version, outcome| Published { database: in_glue.clone(), table: name.to_owned(), version, outcome };
             let Some(entry) = self.entry(database, &newest, name)? else {
-                if seen.is_some() {
+                if seen.take().as_ref().and_then(owner).is_some_and(|root| *root == location(database.location())) {
                     self.client.delete(&in_glue, name).await?;
                 }
-                return Ok((done(snapshot.version, Outcome::Removed), None));
+                let (version, now) = (snapshot.version, Newest::of(database).await?);
+                // A delete knows no VersionId: if the table has come back meanwhile, it is made again.
+                if now.snapshot.tables.contains_key(name) {
+                    newest = now;
+                    continue;
+                }
+                return Ok((done(version, Outcome::Removed), None));
             };
             let swapped = match judge(&entry, seen.as_ref(), adopt)? {
                 Step::Nothing => {
+                    if thorough {
+                        self.fill(database, snapshot, &entry).await?;
+                    }
                     let aligned = self.align(&entry).await?;
                     return Ok((done(entry.version, if aligned { Outcome::Updated } else { Outcome::InStep }), None));
                 }

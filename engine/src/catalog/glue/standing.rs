@@ -151,7 +151,8 @@ impl GlueCatalog {
         Ok(removed)
     }
 
-    fn wanted(&self, table: &str) -> bool {
+    /// Whether the project wants a table in Glue.
+    pub fn wanted(&self, table: &str) -> bool {
         names::wanted(&self.settings, table)
     }
 }
