@@ -178,9 +178,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: ResultFormat,
     },
-    /// Registers tables in the AWS Glue catalog and compares it with the log
-    #[command(subcommand)]
-    Catalog(CatalogCommand),
+    /// Removes files that only old versions and dead runs name
+    ///
+    /// A version stays while it is one of the last, and while it was replaced only lately: a reader may hold it. Versions that go can no longer
+    /// be read or rolled back to.
+    Vacuum {
+        /// The database
+        database: String,
+        /// How many of the newest versions stay
+        #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        keep: u32,
+        /// What was replaced or left behind for less than this stays, such as 24h or 7d
+        #[arg(long, default_value = "24h", value_name = "AGE")]
+        older_than: String,
+        /// Removes nothing, and says what it would remove
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
     /// Documents the SQL functions
     Functions {
         /// One function

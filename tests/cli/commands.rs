@@ -105,6 +105,44 @@ fn run_reads_again_only_what_has_changed() {
 }
 
 #[test]
+fn a_vacuum_removes_what_only_old_versions_name_and_they_stay_gone() {
+    let mut session = Session::demo();
+    session.type_in("pacha vacuum calisphere");
+    session.run_quietly("nightly");
+    for _ in 0..2 {
+        session.type_in("pacha run nightly --collection 26004 --force --format json");
+    }
+    session.forget();
+    session.type_in("pacha vacuum calisphere");
+    session.type_in("pacha vacuum calisphere --keep 1 --older-than 0s --dry-run");
+    session.type_in("pacha vacuum calisphere --keep 1 --older-than 0s");
+    session.type_in("pacha vacuum calisphere --keep 1 --older-than 0s");
+    session.type_in("pacha commits calisphere");
+    session.type_in("pacha rollback calisphere --to 2");
+    session.type_in(r#"pacha sql "SELECT count(*) FROM table_version('calisphere.mapped', 1)""#);
+    session.type_in(r#"pacha sql "SELECT count(*), count(DISTINCT record_id) FROM calisphere.mapped""#);
+    session.type_in("pacha run nightly");
+    session.type_in("pacha vacuum calisphere --older-than soon");
+    assert_session!(session, "vacuum");
+}
+
+#[test]
+fn what_a_vacuum_says_is_json_for_scripts() {
+    let mut session = Session::demo();
+    session.run_quietly("nightly");
+    session.type_in("pacha run nightly --force");
+    let tried: Value =
+        serde_json::from_str(&session.type_in("pacha vacuum calisphere --keep 1 --older-than 0s --dry-run --format json").stdout).unwrap();
+    let done: Value =
+        serde_json::from_str(&session.type_in("pacha vacuum calisphere --keep 1 --older-than 0s --format json").stdout).unwrap();
+    assert_eq!((&tried["tables"], &tried["total"]), (&done["tables"], &done["total"]));
+    assert_eq!((&tried["dry_run"], &tried["version"]), (&Value::Bool(true), &Value::Null));
+    assert_eq!((done["oldest"].as_u64(), done["newest"].as_u64(), done["version"].as_u64()), (Some(2), Some(3), Some(3)));
+    assert!(done["tables"]["mapped"]["versions"]["files"].as_u64().unwrap() > 0, "{done:#}");
+    assert_eq!(done["tables"]["mapped"]["strays"]["files"], 0, "{done:#}");
+}
+
+#[test]
 fn the_run_record_accounts_for_every_record() {
     let mut session = Session::demo();
     let record: Value = serde_json::from_str(&session.type_in("pacha run nightly --format json").stdout).unwrap();

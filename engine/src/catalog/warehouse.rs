@@ -53,7 +53,11 @@ impl Catalog for WarehouseCatalog {
         if version.is_some() && database.head().await? == 0 {
             return Ok(None);
         }
-        let snapshot = Arc::new(database.snapshot(version).await?);
-        Ok(TableVersion::new(&database, &snapshot, &name.table)?.map(Found::Version))
+        let snapshot = match version {
+            Some(version) => database.kept(version).await?,
+            None => database.snapshot(None).await?,
+        };
+        let snapshot = Arc::new(snapshot);
+        TableVersion::new(&database, &snapshot, &name.table)
     }
 }

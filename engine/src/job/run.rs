@@ -294,12 +294,12 @@ impl Work<'_> {
                 whole.add(meta.location.as_ref(), format!("{:?} {} {}", meta.e_tag, meta.size, meta.last_modified));
             }
         }
-        for (database, table) in self.tables_read() {
-            let head = Database::open(self.session.warehouse.join(&database)).head().await?;
-            whole.add(&database, head.to_le_bytes());
-            if let Some(glue) = self.session.glue.as_ref().filter(|_| head == 0) {
-                let name = TableName::new(database, table);
-                whole.add(&name.to_string(), glue.fingerprint(&name).await?.unwrap_or_default());
+        for database in self.databases_read() {
+            // Not its version: a vacuum is one too, and changes nothing.
+            let snapshot = Database::open(self.session.warehouse.join(&database)).snapshot(None).await?;
+            whole.add("database", &database);
+            for (name, table) in &snapshot.tables {
+                whole.add(name, table.changed_in.to_le_bytes());
             }
         }
         Ok(whole.finish())

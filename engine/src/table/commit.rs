@@ -64,6 +64,9 @@ pub struct Proposal {
     /// The version whose state this commit restores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<Version>,
+    /// What a vacuum takes away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vacuum: Option<Vacuum>,
     /// Digest of everything that the result depends on: a run that finds its own key published has nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_key: Option<String>,
@@ -103,6 +106,18 @@ impl Proposal {
         let in_files = self.tables.values().flat_map(|change| &change.add).flat_map(|file| &file.collections);
         self.collections.keys().chain(&self.removed_collections).chain(in_files).map(String::as_str).collect()
     }
+}
+
+/// What a vacuum takes away. It is published before anything is removed, so that the log decides between it and a rollback
+/// to what it removes, or a run that it took for dead: one of them is first, and the other is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Vacuum {
+    /// The oldest version that stays: those before it can no longer be read.
+    pub oldest: Version,
+    /// Runs that were taken for dead, and can no longer publish because their files are removed.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub abandoned: BTreeSet<String>,
 }
 
 /// What was read, all together.

@@ -115,6 +115,16 @@ impl Database {
         Ok(snapshot)
     }
 
+    /// The state at a version whose files are all there still.
+    ///
+    /// # Errors
+    /// As for [`Self::snapshot`], or a vacuum has removed the version.
+    pub async fn kept(&self, version: Version) -> Result<Snapshot> {
+        let now = self.snapshot(None).await?;
+        self.check_kept(&now, version)?;
+        if version == now.version { Ok(now) } else { self.snapshot(Some(version)).await }
+    }
+
     /// The commits, newest first, at most `limit` of them.
     ///
     /// # Errors
@@ -271,6 +281,11 @@ impl Database {
         Ok(listing)
     }
 
+    /// Commit files that a writer staged and did not get to name, each with its age.
+    pub(super) async fn staged(&self) -> Result<Vec<ObjectMeta>> {
+        Ok(self.list().await?.staged)
+    }
+
     pub(super) fn commit_file(&self, version: Version) -> Location {
         self.location.join(COMMITS).join(&format!("{version:020}.json"))
     }
@@ -296,6 +311,16 @@ impl Database {
             .hint(format!("list them with `pacha commits {name}`"))
     }
 
+    /// Refuses a version that a vacuum has removed.
+    pub(super) fn check_kept(&self, now: &Snapshot, version: Version) -> Result<()> {
+        if now.keeps(version) {
+            return Ok(());
+        }
+        let (name, oldest, newest) = (self.name(), now.oldest, now.version);
+        let message = format!("version {version} of database {name} was removed by a vacuum: its versions are {oldest} to {newest}");
+        Err(Problem::error("PS526", message).hint(format!("choose one of those; list them with `pacha commits {name}`")).into())
+    }
+
     fn unreadable(&self, version: Version, file: &Location, why: &Unreadable) -> Problem {
         let name = self.name();
         match why {
@@ -316,7 +341,11 @@ impl Database {
         let (run, version) = (&theirs.proposal.run_id, theirs.version);
         let message =
             format!("run {run} published version {version} of database {} first and {why}; nothing of this run was published", self.name());
-        let hint = format!("run again: `pacha run {}`", ours.job);
+        let hint = match (ours.rollback_to, &ours.vacuum) {
+            (Some(to), _) => format!("look with `pacha commits {name}`, then again: `pacha rollback {name} --to {to}`", name = self.name()),
+            (None, Some(_)) => format!("again: `pacha vacuum {}`", self.name()),
+            (None, None) => format!("run again: `pacha run {}`", ours.job),
+        };
         Error::new(Kind::Conflict, Problem::error("PS520", message).hint(hint))
     }
 

@@ -7,7 +7,7 @@
 //!
 //! * [`commit`]: what a commit file says; [`counts`], [`schema`] and [`instant`] are parts of it.
 //! * [`snapshot`]: the state at a version, folded from commits; [`rebase`]: whether two changes can follow each other.
-//! * [`log`]: the [`Database`]: reading versions, committing, checkpoints; [`rollback`] and [`strays`] are its other verbs.
+//! * [`log`]: the [`Database`]: reading versions, committing, checkpoints; [`rollback`], [`strays`] and [`vacuum`] are its other verbs.
 //! * [`read`]: a table at a version, as DataFusion scans it.
 //! * [`crash`]: where the process can be made to die, for the tests that prove the above.
 
@@ -28,9 +28,12 @@ pub mod rollback;
 pub mod schema;
 pub mod snapshot;
 pub mod strays;
+pub mod vacuum;
+#[cfg(test)]
+mod vacuum_properties;
 
-pub use commit::{CollectionState, Commit, DataFile, Inputs, Operation, Proposal, RowHash, TableChange, Version};
-pub use counts::{Counts, Thousands, counted};
+pub use commit::{CollectionState, Commit, DataFile, Inputs, Operation, Proposal, RowHash, TableChange, Vacuum, Version};
+pub use counts::{Counts, Thousands};
 pub use crash::crash_point;
 pub use log::Database;
 pub use read::TableVersion;

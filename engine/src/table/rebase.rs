@@ -47,6 +47,12 @@ pub(super) fn fit(proposal: &mut Proposal, base: &Snapshot) -> Result<(), Proble
 
 /// Why `ours` cannot follow `theirs`, which another run published first; `None` if it can. `after` is the state with theirs.
 pub(super) fn overlap(ours: &Proposal, theirs: &Proposal, after: &Snapshot) -> Option<String> {
+    if theirs.vacuum.as_ref().is_some_and(|vacuum| vacuum.abandoned.contains(&ours.run_id)) {
+        return Some("was a vacuum that took this run for dead and removed its files".into());
+    }
+    if ours.vacuum.as_ref().is_some_and(|vacuum| vacuum.abandoned.contains(&theirs.run_id)) {
+        return Some("was taken for dead, but lives".into());
+    }
     if let Some(version) = theirs.rollback_to {
         return Some(format!("went back to version {version}"));
     }
@@ -97,7 +103,7 @@ fn misfit(what: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::super::commit::{CollectionState, DataFile, TableChange};
+    use super::super::commit::{CollectionState, DataFile, TableChange, Vacuum};
     use super::super::schema::Columns;
     use super::super::{Counts, RowHash};
     use super::*;
@@ -140,6 +146,21 @@ mod tests {
         assert_eq!(overlap(&ours, &theirs, &Snapshot::default()), None);
         (ours.run_key, theirs.run_key) = (Some("k".into()), Some("k".into()));
         assert!(overlap(&ours, &theirs, &Snapshot::default()).unwrap().contains("same inputs"));
+    }
+
+    #[test]
+    fn a_vacuum_and_the_run_that_it_took_for_dead_cannot_both_publish() {
+        let run = proposal("a", "t", Operation::Replace, &[]);
+        let mut vacuum = Proposal::new("v", "vacuum");
+        vacuum.vacuum = Some(Vacuum { oldest: 3, abandoned: [run.run_id.clone()].into() });
+        let after = Snapshot::default();
+        assert_eq!(overlap(&run, &vacuum, &after).unwrap(), "was a vacuum that took this run for dead and removed its files");
+        assert_eq!(overlap(&vacuum, &run, &after).unwrap(), "was taken for dead, but lives");
+        vacuum.vacuum = Some(Vacuum { oldest: 3, ..Vacuum::default() });
+        assert_eq!((overlap(&run, &vacuum, &after), overlap(&vacuum, &run, &after)), (None, None));
+        let mut back = Proposal::new("r", "rollback");
+        back.rollback_to = Some(1);
+        assert!(overlap(&back, &vacuum, &after).is_some() && overlap(&vacuum, &back, &after).is_some());
     }
 
     #[test]

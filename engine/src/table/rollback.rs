@@ -27,6 +27,7 @@ impl Database {
         if to > now.version {
             return Err(self.no_such_version(to, now.version).into());
         }
+        self.check_kept(&now, to)?;
         let then = self.snapshot(Some(to)).await?;
         self.still_there(&now, &then).await?;
         let mut proposal = difference(&now, &then, run_id);

@@ -31,6 +31,9 @@ pub struct Snapshot {
     /// The run key that each job published last.
     #[serde(default)]
     pub run_keys: BTreeMap<String, String>,
+    /// The oldest version that a vacuum left; 0 while none has removed any.
+    #[serde(default)]
+    pub oldest: Version,
     /// The checkpoint that this was folded from; decides when the next one is due.
     #[serde(skip)]
     pub(super) checkpoint: Version,
@@ -79,6 +82,11 @@ pub struct Affected<'a> {
 }
 
 impl Snapshot {
+    /// Whether the files of a version up to this one are still there: no vacuum has removed it. Version 0 has none to miss.
+    pub fn keeps(&self, version: Version) -> bool {
+        version == 0 || version >= self.oldest
+    }
+
     /// The files of a table that hold rows of `collections`. Files that name no collection are not by collection.
     pub fn affected(&self, table: &str, collections: &BTreeSet<String>) -> Affected<'_> {
         let mut affected = Affected::default();
@@ -116,7 +124,11 @@ impl Snapshot {
                 None => _ = self.run_keys.remove(job),
             }
         }
-        if proposal.rollback_to.is_none() {
+        if let Some(vacuum) = &proposal.vacuum {
+            self.oldest = self.oldest.max(vacuum.oldest);
+        }
+        // Neither a rollback nor a vacuum is a job, even where one has such a name.
+        if proposal.rollback_to.is_none() && proposal.vacuum.is_none() {
             match &proposal.run_key {
                 Some(key) => _ = self.run_keys.insert(proposal.job.clone(), key.clone()),
                 // What the job published last is no longer what its key stood for.

@@ -7,18 +7,27 @@ use std::collections::HashSet;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStoreExt};
+use serde::Serialize;
 
 use super::log::Database;
 use crate::error::Result;
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// Files.
     pub files: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+impl Swept {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { files: self.files + other.files, bytes: self.bytes + other.bytes }
+    }
 }
 
 impl Database {
@@ -63,7 +72,7 @@ impl Database {
                 let directory = root.join(&table).join("data").join(run_id);
                 let cleaned = tokio::task::spawn_blocking(move || remove_unfinished(&directory));
                 let half = cleaned.await.unwrap_or_default();
-                swept = Swept { files: swept.files + half.files, bytes: swept.bytes + half.bytes };
+                swept = swept.and(half);
             }
         }
         Ok(swept)
@@ -94,15 +103,14 @@ impl Database {
 
 /// Removes what the local store does not list: uploads that a dead process did not finish (`<name>#1`), and directories
 /// that are empty now.
-fn remove_unfinished(directory: &std::path::Path) -> Swept {
+pub(super) fn remove_unfinished(directory: &std::path::Path) -> Swept {
     let mut swept = Swept::default();
     let Ok(entries) = std::fs::read_dir(directory) else { return swept };
     for entry in entries.flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let staged = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, number)| number.parse::<u32>().is_ok());
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let below = remove_unfinished(&path);
-            swept = Swept { files: swept.files + below.files, bytes: swept.bytes + below.bytes };
+            swept = swept.and(remove_unfinished(&path));
         } else if staged {
             let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
             if std::fs::remove_file(&path).is_ok() {

@@ -1,7 +1,7 @@
 //! `pacha commits`: the versions of a database, newest first.
 
 use engine::Result;
-use engine::table::{Commit, Database};
+use engine::table::{Commit, Database, Proposal};
 
 use super::{DONE, show};
 use crate::cli::{Form, Global};
@@ -15,20 +15,16 @@ pub(crate) async fn commits(global: &Global, database: &str, limit: usize, form:
         printer.json(&history);
         return Ok(DONE);
     }
-    let rows: Vec<[String; 7]> = history.iter().map(row).collect();
+    // A vacuum is newer than what it removes, so it is in the list if that is.
+    let oldest = history.iter().filter_map(|commit| commit.proposal.vacuum.as_ref()).map(|vacuum| vacuum.oldest).max().unwrap_or(0);
+    let rows: Vec<[String; 7]> = history.iter().map(|commit| row(commit, commit.version < oldest)).collect();
     printer.data(&table(["version", "at (UTC)", "job", "collections", "mapped", "quarantined", ""], &rows));
     Ok(DONE)
 }
 
-fn row(commit: &Commit) -> [String; 7] {
+fn row(commit: &Commit, gone: bool) -> [String; 7] {
     let proposal = &commit.proposal;
-    let remark = match proposal.rollback_to {
-        Some(version) => {
-            let why = proposal.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-            format!("back to version {version}{why}")
-        }
-        None => proposal.message.clone().unwrap_or_else(|| proposal.overrides.join("; ")),
-    };
+    let remark = if gone { "removed".to_owned() } else { remark(proposal) };
     [
         commit.version.to_string(),
         commit.at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
@@ -38,4 +34,14 @@ fn row(commit: &Commit) -> [String; 7] {
         thousands(proposal.counts.quarantined),
         show::cut(&remark, 60),
     ]
+}
+
+fn remark(proposal: &Proposal) -> String {
+    match proposal.rollback_to {
+        Some(version) => {
+            let why = proposal.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            format!("back to version {version}{why}")
+        }
+        None => proposal.message.clone().unwrap_or_else(|| proposal.overrides.join("; ")),
+    }
 }

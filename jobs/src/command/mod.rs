@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod show;
 mod sql;
+mod vacuum;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +61,10 @@ pub(crate) async fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Command::Rollback { database, to, message, format } => {
             rollback::rollback(global, &database, to, message, format.format, printer).await
         }
-        Command::Catalog(command) => catalog::catalog(global, command, printer).await,
+        Command::Vacuum { database, keep, older_than, dry_run, format } => {
+            let wanted = vacuum::Wanted { database, keep, older_than, dry_run };
+            vacuum::vacuum(global, &wanted, format.format, printer).await
+        }
         Command::Functions { name, format } => functions::functions(name.as_deref(), format.format, printer),
         Command::Doctor { format } => doctor::doctor(global, format.format, printer).await,
         Command::Completions { shell } => completions::completions(shell, printer),

@@ -25,6 +25,11 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"pacha( +)\d+\.\d+\.\d+", "pacha$1[VERSION]"),
         // Which partitions get a page at all depends on the cores and on chance, and each writes a file.
         (r"(?m)^([a-z_]+ +[\d,]+) +\d+ +\d+\.\d$", "$1 [FILES] [MB]"),
+        (r"(?m)^([a-z_]+ +(?:of versions|of dead runs|published once|never named)) +[\d,]+ +\d+\.\d$", "$1 [FILES] [MB]"),
+        (r"[\d,]+ files(,| removed,) \d+\.\d MB", "[FILES] files$1 [MB] MB"),
+        (r"(?m)^on (AWS Glue|Lambda|Fargate) .*$", "on $1 [COST]"),
+        (r"(?m)^cost +USD +for$", "cost USD for"),
+        (r"took \d+\.\d s, \d+\.\d s of processor, [\d,]+ MB of memory", "took [TIME], [TIME] of processor, [MB] MB of memory"),
         (r"(?m)[ \t]+$", ""),
     ];
     masks.map(|(pattern, mask)| (Regex::new(pattern).unwrap(), mask)).into()
@@ -86,6 +91,11 @@ impl Session {
         assert_eq!(printed.code, 0, "{}", printed.stderr);
         let record: serde_json::Value = serde_json::from_str(&printed.stdout).unwrap();
         record["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Keeps nothing of what was typed so far.
+    pub(crate) fn forget(&mut self) {
+        self.transcript.clear();
     }
 
     /// Writes a file of the folder.

@@ -1,7 +1,7 @@
 //! The records of the runs of a warehouse: listed, found by the start of an id, and put right where a process died.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemas::problem::Problem;
 
 use super::{DIED, RUNS, RunRecord, RunState, file};
@@ -9,13 +9,13 @@ use crate::error::Result;
 use crate::storage::Location;
 use crate::table::Database;
 use crate::table::strays::Swept;
+use crate::table::vacuum::Fate;
 
 /// Records read at once.
 const READS: usize = 8;
 
-/// Records that a run looks at when it starts, where each look is a request. Every run does so, and one that died is
-/// followed by the next: it is among the last ones.
-const RECENT: usize = 50;
+/// No run takes longer; of AWS Glue, none may. A process of another host that says nothing for so long has died there.
+const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The runs of all databases of a warehouse, newest first. A record that cannot be read is listed with what is wrong.
 ///
@@ -89,6 +89,21 @@ pub async fn sweep(database: &Database) -> Result<Vec<(RunRecord, Swept)>> {
         swept.push((record, files));
     }
     Ok(swept)
+}
+
+/// Whether a run may still publish, as far as its record tells.
+///
+/// # Errors
+/// The store fails.
+pub async fn fate(database: &Database, id: &str) -> Result<Fate> {
+    let bytes = file(database, id).read().await?.unwrap_or_default();
+    let Ok(record) = serde_json::from_slice::<RunRecord>(&bytes) else { return Ok(Fate::Lost) };
+    let lost = record.started_at.is_none_or(|started| Timestamp::now().duration_since(started) > LONGEST);
+    Ok(match record.judged().state.ended() {
+        true => Fate::Ended,
+        false if lost => Fate::Lost,
+        false => Fate::Alive,
+    })
 }
 
 /// Whatever may be a database: one whose first run failed has records, and no commit yet.
@@ -189,6 +204,23 @@ mod tests {
         assert!(published.read().await.unwrap().is_some());
         assert!(sweep(&database).await.unwrap().is_empty(), "swept twice");
         assert_eq!(find(&warehouse, &run.id).await.unwrap().problems.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_run_of_another_host_lives_for_a_week_and_one_without_a_record_not_at_all() {
+        let database = Database::open(Storage::new().resolve("memory://warehouse/db", Path::new("/")).unwrap());
+        let mut run = record(&database);
+        run.process = Some(Process { host: "elsewhere".into(), pid: 1, started: None });
+        run.state = RunState::Running;
+        run.save(&database).await.unwrap();
+        assert_eq!(fate(&database, &run.id).await.unwrap(), Fate::Alive);
+        run.started_at = Timestamp::now().checked_sub(LONGEST + SignedDuration::from_mins(1)).ok();
+        run.save(&database).await.unwrap();
+        assert_eq!(fate(&database, &run.id).await.unwrap(), Fate::Lost);
+        run.become_state(RunState::Failed);
+        run.save(&database).await.unwrap();
+        assert_eq!(fate(&database, &run.id).await.unwrap(), Fate::Ended);
+        assert_eq!(fate(&database, "nobody").await.unwrap(), Fate::Lost);
     }
 
     async fn publish(database: &Database, path: &str) {
