@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::gate::GateResult;
+use crate::cost::Receipt;
 use crate::error::{Error, Kind, Result};
 use crate::sink::FindingGroup;
 use crate::storage::traffic::TrafficCounts;
@@ -115,11 +116,9 @@ pub struct RunRecord {
     pub findings: Vec<FindingGroup>,
     /// What the gates said.
     pub gates: Vec<GateResult>,
-    /// Collections that ran and were not published, because of a gate: theirs are counts and findings, but no rows.
-    pub withheld: BTreeSet<String>,
-    /// What was asked of remote stores, but for this record itself.
+    /// What it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<TrafficCounts>,
+    pub receipt: Option<Receipt>,
     /// The warehouse, as a path or URL.
     pub warehouse: String,
     /// What to type next.

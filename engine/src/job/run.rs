@@ -20,7 +20,7 @@ use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
 use super::unit::RunCollection;
 use super::{carry, key, register, step, unique};
 use crate::backend::Backend;
-use crate::catalog::TableName;
+use crate::cost::{Meter, Receipt, Requests};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Hold, Job};
 use crate::query::tables::Overlay;
@@ -59,6 +59,7 @@ pub async fn run(
     options: &RunOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<(RunRecord, Option<Error>)> {
+    let meter = Meter::begin();
     let database = Database::open(session.warehouse.join(&job.database));
     let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
     let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
@@ -92,7 +93,7 @@ pub async fn run(
         clean_up(&database, &record.id, error).await;
     }
     record.next = next_command(job, &record);
-    record.traffic = Some(session.storage.traffic() - asked).filter(|traffic| traffic.requests() > 0);
+    record.receipt = Some(Receipt::new(meter.read(), Requests::default(), &session.project.settings.prices));
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
     if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
         let written = record.save(&database).await;

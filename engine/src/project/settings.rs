@@ -11,6 +11,7 @@ use schemas::problem::{Place, Problem, Problems, Source};
 
 use super::cloud::{AwsSettings, GlueSettings, S3Settings};
 use super::code;
+use crate::cost::Prices;
 
 /// Where tables are registered by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub s3: S3Settings,
     /// The Glue catalog.
     pub glue: GlueSettings,
+    /// What AWS charges, for receipts.
+    pub prices: Prices,
 }
 
 /// The files that a run writes.
@@ -205,6 +208,7 @@ impl Head {
         top.table("aws", |table| self.settings.aws.apply(table));
         top.table("s3", |table| self.settings.s3.apply(table));
         top.table("glue", |table| self.settings.glue.apply(table));
+        top.table("prices", |table| self.settings.prices.apply(table));
     }
 
     /// Takes one `--set KEY=VALUE`. The value may be TOML, or bare text: `--set catalog=glue` needs no quotes.

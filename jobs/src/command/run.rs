@@ -1,6 +1,7 @@
 //! `pacha run`: runs a job and says what became of every record.
 
 use engine::Result;
+use engine::cost::Requests;
 use engine::job::RunOptions;
 use engine::job::record::{RunRecord, RunState};
 
@@ -40,6 +41,7 @@ fn summary(record: &RunRecord, error: Option<&engine::Error>) -> String {
     }
     let said = error.map_or(0, |error| error.problems.0.len());
     let problems = record.problems[..record.problems.len().saturating_sub(said)].to_vec();
-    let gates = record.gates.iter().filter(|gate| error.is_none() || !gate.halts).cloned().collect();
-    show::text(&RunRecord { problems, gates, ..record.clone() })
+    // On a disk nothing was bought: `pacha show` has the comparison for who wants it.
+    let bought = record.receipt.as_ref().is_some_and(|receipt| receipt.requests != Requests::default());
+    show::text(&RunRecord { problems, ..record.clone() }, bought)
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use engine::Result;
+use engine::cost::{Receipt, Requests};
 use engine::job::record::{self, RunRecord};
 
 use super::DONE;
@@ -17,13 +18,37 @@ pub(crate) async fn show(global: &Global, id: &str, form: Form, printer: &Printe
     let found = record::find(&session.warehouse, id).await?;
     match form {
         Form::Json => printer.json(&found),
-        Form::Text => printer.data(&text(&found)),
+        Form::Text => printer.data(&text(&found, true)),
     }
     Ok(DONE)
 }
 
-/// The run for people: what became of the records, where they are, what was noticed, what to type next.
-pub(crate) fn text(record: &RunRecord) -> String {
+/// What the run cost, and would have cost elsewhere.
+fn receipt(receipt: &Receipt) -> String {
+    let requests = receipt.requests;
+    let mut rows = Vec::new();
+    if requests != Requests::default() {
+        let size = format!("{} PUT, COPY, POST, LIST; {} GET, HEAD", thousands(requests.writes), thousands(requests.reads));
+        rows.push(["S3 requests".to_owned(), format!("{:.4}", receipt.requests_cost), size]);
+    }
+    for other in &receipt.alternatives {
+        rows.push([format!("on {}", other.service), other.cost.map_or("–".to_owned(), |cost| format!("{cost:.4}")), other.size.clone()]);
+    }
+    let used = &receipt.used;
+    let cpu = used.cpu_seconds.map_or("processor not measured".to_owned(), |cpu| format!("{cpu:.1} s of processor"));
+    let memory = used.peak_memory.map_or("memory not measured".to_owned(), |bytes| format!("{} MB of memory", thousands(bytes >> 20)));
+    format!(
+        "{}took {:.1} s, {cpu}, {memory}; elsewhere: {}; prices of {}, {}",
+        table(["cost", "USD", "for"], &rows),
+        used.seconds,
+        receipt.assumed,
+        receipt.prices_of,
+        receipt.region
+    )
+}
+
+/// The run for people: what became of the records, where they are, what was noticed, what it cost, what to type next.
+pub(crate) fn text(record: &RunRecord, priced: bool) -> String {
     let mut out = format!("{} · run {} · {}", record.job, record.id, record.state);
     let detail = record.state_detail.as_ref().map(|detail| format!(" · {detail}")).unwrap_or_default();
     let _ = writeln!(out, " in {:.1} s{detail}", record.seconds);
@@ -66,6 +91,9 @@ pub(crate) fn text(record: &RunRecord) -> String {
     }
     if let Some(traffic) = &record.traffic {
         let _ = writeln!(out, "\n{traffic}");
+    }
+    if let Some(receipt) = record.receipt.as_ref().filter(|_| priced) {
+        let _ = writeln!(out, "\n{}", self::receipt(receipt));
     }
     if let Some(version) = record.version {
         let _ = writeln!(out, "\nversion {version} of {}{}", record.database, without(record));
