@@ -14,6 +14,7 @@ pub mod format;
 pub mod function;
 pub mod job;
 pub mod mapping;
+pub mod policy;
 pub mod progress;
 pub mod project;
 pub mod query;

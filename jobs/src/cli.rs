@@ -206,6 +206,9 @@ pub(crate) enum Command {
     },
     /// Looks at project, warehouse, disk and settings, and says what would not work
     Doctor {
+        /// Prints the least policy of AWS IAM that the project works with, as JSON, and looks at nothing
+        #[arg(long)]
+        policy: bool,
         #[command(flatten)]
         format: ResultFormat,
     },

@@ -143,6 +143,20 @@ fn what_a_vacuum_says_is_json_for_scripts() {
 }
 
 #[test]
+fn doctor_prints_the_least_policy_of_a_project() {
+    let mut session = Session::demo();
+    session.type_in("pacha doctor --policy");
+    session.type_in("pacha doctor --policy --set warehouse=s3://lake/warehouse");
+    session.replace("collections/26001.toml", "pages = \"pages/26001\"", "pages = \"s3://raw/26001\"");
+    session.replace("collections/26002.toml", "pages = \"pages/26002\"", "pages = [\"s3://raw/26002/*/page-?.json\", \"s3://other\"]");
+    session.type_in(
+        "pacha doctor --policy --set warehouse=s3://lake/warehouse --set catalog=glue --set glue.catalog_id=123456789012 \
+         --set glue.prefix=harvest_ --set aws.region=us-west-2 --set s3.kms_key=alias/harvest",
+    );
+    assert_session!(session, "policy");
+}
+
+#[test]
 fn the_run_record_accounts_for_every_record() {
     let mut session = Session::demo();
     let record: Value = serde_json::from_str(&session.type_in("pacha run nightly --format json").stdout).unwrap();

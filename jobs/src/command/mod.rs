@@ -9,6 +9,7 @@ mod findings;
 mod functions;
 mod init;
 mod inspect;
+mod policy;
 mod preview;
 mod rollback;
 mod run;
@@ -66,7 +67,8 @@ pub(crate) async fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             vacuum::vacuum(global, &wanted, format.format, printer).await
         }
         Command::Functions { name, format } => functions::functions(name.as_deref(), format.format, printer),
-        Command::Doctor { format } => doctor::doctor(global, format.format, printer).await,
+        Command::Doctor { policy: true, .. } => policy::policy(global, printer),
+        Command::Doctor { format, .. } => doctor::doctor(global, format.format, printer).await,
         Command::Completions { shell } => completions::completions(shell, printer),
     }
 }
