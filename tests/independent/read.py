@@ -31,7 +31,8 @@ def plain(value):
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
+        # JSON of pacha leaves out members that are null.
+        return {key: plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
     if isinstance(value, datetime.datetime):

@@ -29,10 +29,10 @@ fn receipt(receipt: &Receipt) -> String {
     let mut rows = Vec::new();
     if requests != Requests::default() {
         let size = format!("{} PUT, COPY, POST, LIST; {} GET, HEAD", thousands(requests.writes), thousands(requests.reads));
-        rows.push(["S3 requests".to_owned(), format!("{:.4}", receipt.requests_cost), size]);
+        rows.push(["S3 requests".to_owned(), usd(receipt.requests_cost), size]);
     }
     for other in &receipt.alternatives {
-        rows.push([format!("on {}", other.service), other.cost.map_or("–".to_owned(), |cost| format!("{cost:.4}")), other.size.clone()]);
+        rows.push([format!("on {}", other.service), other.cost.map_or("–".to_owned(), usd), other.size.clone()]);
     }
     let used = &receipt.used;
     let cpu = used.cpu_seconds.map_or("processor not measured".to_owned(), |cpu| format!("{cpu:.1} s of processor"));
@@ -102,6 +102,11 @@ pub(crate) fn text(record: &RunRecord, priced: bool) -> String {
     }
     let _ = write!(out, "next: {}", record.next);
     out
+}
+
+/// Small runs cost fractions of a cent.
+fn usd(cost: f64) -> String {
+    format!("{cost:.6}")
 }
 
 fn collections(record: &RunRecord, out: &mut String) {
