@@ -8,21 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::catalog::glue::ACTIONS;
 use crate::project::{CatalogKind, Project};
-
-/// Calls of Glue that read, and that write. `tests/tests/policy.rs` compares them with those that are made.
-pub const GLUE_READS: [&str; 5] = ["GetDatabase", "GetDatabases", "GetTable", "GetTables", "GetPartitions"];
-/// See [`GLUE_READS`].
-pub const GLUE_WRITES: [&str; 8] = [
-    "CreateDatabase",
-    "CreateTable",
-    "UpdateTable",
-    "DeleteTable",
-    "BatchCreatePartition",
-    "BatchUpdatePartition",
-    "BatchDeletePartition",
-    "UpdateColumnStatisticsForTable",
-];
 
 /// What S3 is asked for pages and inputs, and for the warehouse.
 const READS: [&str; 1] = ["s3:GetObject"];
@@ -164,8 +151,7 @@ fn catalog(project: &Project, partition: &str) -> Value {
     let databases: BTreeSet<String> = project.jobs.values().map(|job| format!("{}{}", glue.prefix, job.database)).collect();
     let mut resources = vec![format!("{root}:catalog")];
     resources.extend(databases.iter().flat_map(|name| [format!("{root}:database/{name}"), format!("{root}:table/{name}/*")]));
-    let actions: Vec<String> = GLUE_READS.iter().chain(&GLUE_WRITES).map(|action| format!("glue:{action}")).collect();
-    json!({ "Sid": "Catalog", "Effect": "Allow", "Action": actions, "Resource": resources })
+    json!({ "Sid": "Catalog", "Effect": "Allow", "Action": ACTIONS, "Resource": resources })
 }
 
 #[cfg(test)]
@@ -207,6 +193,23 @@ mod tests {
         for alias in ["alias/harvest", "arn:aws:kms:us-west-2:1:alias/harvest"] {
             assert_eq!(resource(alias), "arn:aws:kms:*:*:key/*");
             assert_eq!(encryption("aws", alias)["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/harvest");
+        }
+    }
+
+    #[test]
+    fn the_actions_of_glue_are_those_that_its_client_calls() {
+        let client = include_str!("catalog/glue/client.rs");
+        let calls = client.split("self.send(\"").skip(1).filter_map(|call| call.split('"').next());
+        let called: BTreeSet<String> = calls.map(|action| format!("glue:{action}")).collect();
+        assert!(called.len() > 10, "{called:?}");
+        assert_eq!(ACTIONS.map(str::to_owned).into_iter().collect::<BTreeSet<_>>(), called);
+        // And each of them is a request of the SDK's of the same name.
+        for action in ACTIONS {
+            let snake: String = action["glue:".len()..]
+                .chars()
+                .flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] })
+                .collect();
+            assert!(client.contains(&format!("sdk.{}()", &snake[1..])), "{action}");
         }
     }
 

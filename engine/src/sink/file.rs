@@ -118,7 +118,7 @@ impl Upload<'_> {
         let bytes = writer.bytes_written() as u64;
         let rest = std::mem::take(writer.inner_mut());
         timer.done();
-        self.finish(rest).await?;
+        self.finish(rest, bytes).await?;
         Ok(bytes)
     }
 
@@ -137,7 +137,7 @@ impl Upload<'_> {
         Ok(())
     }
 
-    async fn finish(&mut self, rest: Vec<u8>) -> Result<()> {
+    async fn finish(&mut self, rest: Vec<u8>, bytes: u64) -> Result<()> {
         let Self { place, parts, .. } = self;
         let failed = |error| DataFusionError::from(place.failed("write", &error));
         match parts {
@@ -149,10 +149,14 @@ impl Upload<'_> {
             }
             None => _ = place.store.put(&place.prefix, rest.into()).await.map_err(failed)?,
         }
-        if let Some(upload) = parts.take() {
-            upload.finish().await.map_err(failed)?;
+        let Some(upload) = parts.take() else { return Ok(()) };
+        let Err(error) = upload.finish().await else { return Ok(()) };
+        // Where the answer to its end was lost, the client's second try is told that there is no such upload. Nobody else has
+        // the name: what is there, and is as large, is ours.
+        match place.store.head(&place.prefix).await {
+            Ok(there) if there.size == bytes => Ok(()),
+            _ => Err(failed(error)),
         }
-        Ok(())
     }
 
     async fn abort(&mut self) {

@@ -7,7 +7,7 @@
 //! publishes a commit that says what goes ([`Vacuum`]), and the log decides who was first. And what it has looked at may be
 //! out of date: so where the log has moved on meanwhile, it looks again.
 //!
-//! [`survey`] looks; here is what is done about it. Who lives is not known here: see [`crate::job::vacuum()`].
+//! [`survey`] looks, [`shown`] knows what a catalog's readers may hold; here is what is done about it. Who lives is not known here: see [`crate::job::vacuum()`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,10 @@ use super::log::Database;
 use super::strays::{Swept, remove_unfinished};
 use crate::error::{Error, Kind, Result};
 
+pub mod shown;
 pub mod survey;
 
+pub use shown::{Held, Seen, Shown};
 pub use survey::{Kinds, Survey};
 
 /// Name under which a vacuum stands in the log.
@@ -48,10 +50,6 @@ impl Retention {
         Self { versions: versions.max(1), since: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN) }
     }
 }
-
-/// Versions of each table whose published location a reader of a catalog may hold: that which it shows now, and those
-/// that it showed until lately. A table that is not here is not looked at.
-pub type Held = BTreeMap<String, BTreeSet<Version>>;
 
 /// Whether a run may still publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use object_store::ObjectStore;
 use proptest::prelude::*;
 
-use super::vacuum::{Fate, Held, Retention};
+use super::vacuum::{Fate, Held, Retention, Shown};
 use super::{Columns, DataFile, Database, Operation, Proposal, RowHash, TableChange, Version};
 use crate::storage::Storage;
 
@@ -176,12 +176,8 @@ impl World {
     fn held(&self, since: Timestamp) -> Held {
         let held = |shown: &BTreeMap<Version, Option<Timestamp>>| {
             let told: Vec<(Version, Timestamp)> = shown.iter().filter_map(|(version, at)| Some((*version, (*at)?))).collect();
-            let replaced = told.iter().skip(1).map(|(_, at)| Some(*at)).chain([None]);
-            told.iter()
-                .zip(replaced)
-                .filter(|(_, replaced)| replaced.is_none_or(|at| at > since))
-                .map(|((version, _), _)| *version)
-                .collect()
+            let settled = told.iter().filter(|(_, at)| *at <= since).map(|(version, _)| *version).max().unwrap_or(0);
+            Shown { now: told.last().map(|(version, _)| *version).into_iter().collect(), settled }
         };
         self.shown.iter().map(|(table, shown)| ((*table).to_owned(), held(shown))).collect()
     }
@@ -223,17 +219,19 @@ impl World {
         for version in oldest..=self.head() {
             TABLES.iter().for_each(|table| need(&mut needed, table, version));
         }
-        for (table, versions) in held {
-            versions.iter().for_each(|version| need(&mut needed, table, *version));
-            let shown = versions.last().copied().unwrap_or(Version::MAX);
+        for (table, shown) in held {
+            shown.now.iter().for_each(|version| need(&mut needed, table, *version));
             let table_at = |version: Version| self.state(version).get(table.as_str()).cloned();
             for path in self.files.keys().filter(|path| path.starts_with(&format!("{table}/published/"))) {
                 let version: Version = path.split('/').nth(2).unwrap().parse().unwrap();
                 // It is a kept version's, if the table has not changed from then to some version that is kept.
                 let kept = (oldest.max(version)..=self.head()).any(|kept| (version..kept).all(|v| table_at(v) == table_at(v + 1)));
-                let young = self.files[path] >= retention.since;
-                if versions.contains(&version) || version > shown || kept || young {
+                let (young, held) = (self.files[path] >= retention.since, version >= shown.settled);
+                if held || shown.now.contains(&version) || kept || young {
                     needed.insert(path.clone());
+                }
+                if held {
+                    need(&mut needed, table, version);
                 }
             }
         }

@@ -29,7 +29,7 @@ pub(crate) async fn vacuum(global: &Global, wanted: &Wanted, form: Form, printer
     super::rollback::known_database(&session, &wanted.database).await?;
     let database = Database::open(session.warehouse.join(&wanted.database));
     let retention = Retention::new(wanted.keep as usize, age);
-    let done = engine::job::vacuum(&database, &retention, None, wanted.dry_run).await?;
+    let done = engine::job::vacuum(&session, &database, &retention, wanted.dry_run).await?;
     match form {
         Form::Json => printer.json(&done),
         Form::Text => {

@@ -6,7 +6,7 @@
 //! * [`publish`]: the protocol. [`copy`] makes the location that readers list; [`entry`] is what Glue is to say of it;
 //!   [`partition`] registers partitions where the project wants them; [`statistics`] come last and may fail.
 //! * [`names`], [`hive`] and [`docs`]: names, types and words, checked before any record is read.
-//! * [`standing`]: what is behind, missing or in the way, for `pacha catalog`.
+//! * [`standing`]: what is behind, missing or in the way, for `pacha catalog`; [`shown`]: what readers may hold, for a vacuum.
 //! * [`foreign`]: tables that others have registered; [`expression`] asks for their partitions.
 //! * [`client`]: the calls; [`problem`]: what their errors mean.
 
@@ -28,6 +28,7 @@ pub mod names;
 mod partition;
 mod problem;
 pub mod publish;
+mod shown;
 pub mod standing;
 mod statistics;
 

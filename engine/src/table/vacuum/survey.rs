@@ -79,6 +79,13 @@ impl Survey {
     }
 }
 
+/// The files below a table.
+struct Listed {
+    table: String,
+    prefix: ObjectPath,
+    files: Vec<ObjectMeta>,
+}
+
 /// A file below a table, by where it lies.
 enum Place<'a> {
     Data { run: &'a str },
@@ -97,7 +104,7 @@ impl Database {
             let place = self.location().join(&table);
             let files: Vec<ObjectMeta> =
                 place.store.list(Some(&place.prefix)).try_collect().await.map_err(|error| place.failed("list", &error))?;
-            listed.push((table, place.prefix, files));
+            listed.push(Listed { table, prefix: place.prefix, files });
         }
         let mut staged = self.staged().await?;
         staged.retain(|meta| older(meta, retention));
@@ -107,10 +114,13 @@ impl Database {
         history.retain(|commit| commit.version <= snapshot.version);
         history.reverse();
         let oldest = oldest(&history, retention).max(snapshot.oldest);
-        let log = Log::read(self, &history, oldest, held).await?;
+        let mut log = Log::read(self, &history, oldest).await?;
+        if let Some(held) = held {
+            log.hold(self, &listed, held, snapshot.version).await?;
+        }
 
-        let mut survey = Survey { snapshot, oldest, staged, settled: log.ended, ..Survey::default() };
-        for (table, prefix, files) in listed {
+        let mut survey = Survey { snapshot, oldest, staged, settled: std::mem::take(&mut log.ended), ..Survey::default() };
+        for Listed { table, prefix, files } in listed {
             let mut published: BTreeMap<Version, Vec<ObjectMeta>> = BTreeMap::new();
             for meta in files {
                 let below = below(&meta, &prefix);
@@ -129,14 +139,14 @@ impl Database {
             }
             match held.and_then(|held| held.get(&table)) {
                 None => survey.published_stays |= !published.is_empty(),
-                Some(held) => {
-                    let mut stays = log.locations.get(&table).cloned().unwrap_or_default();
-                    stays.extend(held);
-                    // What is newer than all that was ever shown is just being published.
-                    let shown = held.last().copied().unwrap_or(Version::MAX);
-                    let gone = published.into_iter().filter(|(version, files)| {
-                        *version < shown && !stays.contains(version) && files.iter().all(|meta| older(meta, retention))
-                    });
+                Some(shown) => {
+                    let kept = log.locations.get(&table);
+                    let stays = |version: &Version| {
+                        let kept = kept.is_some_and(|locations| locations.contains(version));
+                        kept || *version >= shown.settled || shown.now.contains(version)
+                    };
+                    let gone =
+                        published.into_iter().filter(|(version, files)| !stays(version) && files.iter().all(|meta| older(meta, retention)));
                     survey.tables.entry(table).or_default().published.extend(gone.flat_map(|(_, files)| files));
                 }
             }
@@ -172,7 +182,7 @@ struct Log {
 
 impl Log {
     /// `history` is in order.
-    async fn read(database: &Database, history: &[Commit], oldest: Version, held: Option<&Held>) -> Result<Self> {
+    async fn read(database: &Database, history: &[Commit], oldest: Version) -> Result<Self> {
         let mut log = Self::default();
         let first = database.snapshot(Some(oldest)).await?;
         for (table, state) in &first.tables {
@@ -190,16 +200,27 @@ impl Log {
                 }
             }
         }
-        // A catalog that is behind is read at the version that it shows.
-        for (table, versions) in held.into_iter().flatten() {
-            for &version in versions.range(..oldest) {
+        Ok(log)
+    }
+
+    /// Keeps the files of versions that readers of a catalog may hold: pacha itself reads them by the log.
+    async fn hold(&mut self, database: &Database, listed: &[Listed], held: &Held, newest: Version) -> Result<()> {
+        for Listed { table, prefix, files } in listed {
+            let Some(shown) = held.get(table) else { continue };
+            let published = files.iter().filter_map(|meta| match place(&below(meta, prefix)) {
+                Place::Published(version) => Some(version),
+                _ => None,
+            });
+            let lately = published.filter(|version| *version >= shown.settled);
+            let versions: BTreeSet<Version> = shown.now.iter().copied().chain(lately).filter(|version| *version <= newest).collect();
+            for version in versions {
                 let then = database.snapshot(Some(version)).await?;
                 if let Some(state) = then.tables.get(table) {
-                    log.stays.extend(paths(database, table, &state.files));
+                    self.stays.extend(paths(database, table, &state.files));
                 }
             }
         }
-        Ok(log)
+        Ok(())
     }
 }
 

@@ -1,21 +1,11 @@
-//! The failure matrix of the commit protocol, on the real protocol of S3: a process killed after each step, answers that
-//! are lost, writers that come late or at once, a store that refuses or throttles, credentials that expire, a vacuum while
-//! others read and publish. What must hold is the same for all: nothing lost, nothing double, and a next command to type.
-//!
-//! The steps are those of the protocol: 1 pin, 2 write, 3 collect, 4 commit, 5 publish. What is shown in a catalog after a fault
-//! is in `published.rs`.
-
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
-
-mod cloud;
-mod small_project;
+//! Steps 1 to 4, up to the commit: killed processes, attempts made twice, late writes, lost answers, several writers, a store
+//! that throttles, credentials that expire.
 
 use std::collections::BTreeSet;
 
-use cloud::{AFTER, BEFORE, BUCKET, DATABASE, World, commit_put, data_put, data_read, ended, reached};
 use pacha_tests::s3::{Fault, Gate};
-use serde_json::Value;
+
+use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, commit_put, data_put, ended, reached};
 
 /// A run is killed at a point; what it leaves is one version or the other, and the next run makes it good.
 fn killed(point: &str, published: bool) {
@@ -208,139 +198,4 @@ fn credentials_that_are_renewed_in_time_are_used_from_then_on() {
     let asked = std::fs::read_to_string(&calls).unwrap().lines().count();
     assert!(asked >= 2, "the keys were asked for {asked} times");
     world.is_whole(2, AFTER);
-}
-
-#[test]
-fn a_vacuum_during_a_read_leaves_the_reader_its_files() {
-    let world = World::published();
-    let gate = Gate::new();
-    world.server.fail(1, data_read("mapped"), Fault::Held(gate.clone()));
-    let reader = world.start(&["sql", "SELECT count(DISTINCT title) > 0 AS any, count(*) AS n FROM alder.mapped", "--format", "csv"]);
-    reached(&gate, 1);
-    // Five versions later the one that is being read is not among the last four; but it was replaced a moment ago.
-    for _ in 0..5 {
-        let run = world.pacha(&["run", "nightly", "--force"]);
-        assert_eq!(run.code, Some(0), "{run:?}");
-    }
-    let done = world.json(&["vacuum", "alder"]);
-    assert_eq!((done["total"]["files"].as_u64(), done["oldest"].as_u64()), (Some(0), Some(1)), "{done:#}");
-    gate.open();
-    let read = ended(reader);
-    assert_eq!((read.code, read.stdout.as_str()), (Some(0), "any,n\ntrue,6\n"), "{read:?}");
-    // A day later it would go, and does where no time is given.
-    let done = world.json(&["vacuum", "alder", "--older-than", "0s"]);
-    assert_eq!(done["oldest"], 3, "{done:#}");
-    assert!(done["tables"]["mapped"]["versions"]["files"].as_u64().unwrap() >= 2, "{done:#}");
-    world.pacha(&["rollback", "alder", "--to", "2"]).failed(2, &["PS526", "its versions are 3 to 7", "`pacha commits alder`"]);
-    for version in 3..=6 {
-        let count = world.json(&["sql", &format!("SELECT count(*) AS n FROM table_version('alder.mapped', {version})")]);
-        assert_eq!(count[0]["n"], BEFORE, "version {version}");
-    }
-    assert_eq!(world.rows(), BEFORE);
-}
-
-#[test]
-fn a_vacuum_spares_the_files_of_a_run_that_is_about_to_publish() {
-    let world = World::published();
-    world.harvest();
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let run = world.start(&["run", "nightly"]);
-    reached(&gate, 1);
-    let written = world.strays();
-    assert!(!written.is_empty());
-    let done = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    assert_eq!((done["total"]["files"].as_u64(), done["alive"].as_array().unwrap().len()), (Some(0), 1), "{done:#}");
-    assert_eq!(world.strays(), written);
-    gate.open();
-    let run = ended(run);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    world.is_whole(2, AFTER);
-}
-
-#[test]
-fn a_run_that_a_vacuum_took_for_dead_cannot_publish() {
-    let world = World::published();
-    world.harvest();
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let run = world.start(&["run", "nightly"]);
-    reached(&gate, 1);
-    // As if it had begun on another machine, long ago: its record has not changed since.
-    let runs = world.server.buckets.keys(BUCKET, &format!("{DATABASE}/_runs"));
-    let key = runs.last().unwrap();
-    let mut record: Value = serde_json::from_slice(&world.server.buckets.get(BUCKET, key).unwrap()).unwrap();
-    assert_eq!(record["state"], "RUNNING");
-    record["process"]["host"] = "elsewhere".into();
-    record["started_at"] = "2026-01-01T00:00:00.000Z".into();
-    world.server.buckets.put(BUCKET, key, serde_json::to_vec(&record).unwrap());
-    let done = world.json(&["vacuum", "alder", "--older-than", "0s"]);
-    assert_eq!((done["version"].as_u64(), done["abandoned"][0].as_str()), (Some(2), record["id"].as_str()), "{done:#}");
-    assert_eq!(world.strays(), BTreeSet::new());
-    gate.open();
-    let run = ended(run);
-    run.failed(1, &["PS520", "a vacuum that took this run for dead and removed its files; nothing of this run was published", "`pacha run nightly`"]);
-    assert_eq!((world.version(), world.rows()), (2, BEFORE));
-    world.run_well();
-    world.is_whole(3, AFTER);
-}
-
-#[test]
-fn of_a_rollback_and_a_vacuum_at_once_the_second_is_told() {
-    let world = World::published();
-    for _ in 0..2 {
-        assert_eq!(world.pacha(&["run", "nightly", "--force"]).code, Some(0));
-    }
-    // The rollback has seen that all its files are there; then they go.
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let rollback = world.start(&["rollback", "alder", "--to", "1"]);
-    reached(&gate, 1);
-    let done = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    assert_eq!((done["version"].as_u64(), done["oldest"].as_u64()), (Some(4), Some(3)), "{done:#}");
-    gate.open();
-    ended(rollback).failed(1, &["PS520", "`pacha commits alder`", "`pacha rollback alder --to 1`"]);
-    assert_eq!((world.version(), world.rows()), (4, BEFORE));
-    world.pacha(&["rollback", "alder", "--to", "1"]).failed(2, &["PS526", "its versions are 3 to 4"]);
-    // The other way round the vacuum looks again, and keeps what has come back.
-    let back = Gate::new();
-    assert_eq!(world.pacha(&["run", "nightly", "--force"]).code, Some(0));
-    world.server.fail(1, commit_put, Fault::Held(back.clone()));
-    let vacuum = world.start(&["vacuum", "alder", "--keep", "1", "--older-than", "0s", "--format", "json"]);
-    reached(&back, 1);
-    let rollback = world.pacha(&["rollback", "alder", "--to", "3"]);
-    assert_eq!(rollback.code, Some(0), "{rollback:?}");
-    back.open();
-    let vacuum = ended(vacuum);
-    assert_eq!(vacuum.code, Some(0), "{vacuum:?}");
-    assert_eq!(world.rows(), BEFORE);
-}
-
-#[test]
-fn a_vacuum_that_is_killed_is_finished_by_the_next() {
-    let world = World::published();
-    assert_eq!(world.pacha(&["run", "nightly", "--force"]).code, Some(0));
-    let files = world.server.buckets.keys(BUCKET, DATABASE).len();
-    world.dies("vacuum-announced", &["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    assert_eq!(world.server.buckets.keys(BUCKET, DATABASE).len(), files + 1, "only its commit is new");
-    assert_eq!((world.version(), world.rows()), (3, BEFORE));
-    let done = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    assert!(done["tables"]["mapped"]["versions"]["files"].as_u64().unwrap() > 0 && done["version"].is_null(), "{done:#}");
-    let left = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    assert_eq!(left["total"]["files"], 0, "{left:#}");
-    world.is_whole(3, BEFORE);
-}
-
-#[test]
-fn a_vacuum_that_may_not_remove_says_which_right_is_missing_and_the_next_goes_on() {
-    let world = World::published();
-    assert_eq!(world.pacha(&["run", "nightly", "--force"]).code, Some(0));
-    world.server.fail(usize::MAX, |request| request.method == "POST" && request.query.contains("delete"), Fault::access_denied());
-    let refused = world.pacha(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    refused.failed(1, &["PS535", "access denied: s3:DeleteObject"]);
-    world.server.heal();
-    assert_eq!(world.rows(), BEFORE);
-    let done = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
-    assert!(done["total"]["files"].as_u64().unwrap() > 0, "{done:#}");
-    world.is_whole(3, BEFORE);
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use pacha_tests::glue::FakeGlue;
 use pacha_tests::s3::{Gate, Request, SECRET_KEY, Server};
 use serde_json::Value;
 
@@ -52,7 +53,8 @@ impl World {
         let environment = server.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let world = Self { server, environment, place };
         copy(&errors().join("base"), &world.dir());
-        fs::write(world.dir().join("pacha.toml"), format!("name = \"alder\"\nwarehouse = \"s3://{BUCKET}/warehouse\"\n{settings}")).unwrap();
+        fs::write(world.dir().join("pacha.toml"), format!("name = \"alder\"\nwarehouse = \"s3://{BUCKET}/warehouse\"\n{settings}"))
+            .unwrap();
         world
     }
 
@@ -62,6 +64,16 @@ impl World {
         world.run_well();
         assert_eq!((world.version(), world.rows()), (1, BEFORE));
         world
+    }
+
+    /// The same, in the catalog too.
+    pub(crate) fn in_catalog() -> (Self, FakeGlue) {
+        let glue = FakeGlue::start().unwrap();
+        let mut world = Self::new("catalog = \"glue\"\n");
+        world.environment.insert("AWS_ENDPOINT_URL_GLUE".into(), glue.endpoint());
+        world.run_well();
+        assert_eq!((world.version(), world.rows()), (1, BEFORE));
+        (world, glue)
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
@@ -134,8 +146,7 @@ impl World {
     pub(crate) fn strays(&self) -> BTreeSet<String> {
         let keys = self.server.buckets.keys(BUCKET, DATABASE);
         let log = keys.iter().filter(|key| key.contains("/_commits/"));
-        let named: String =
-            log.map(|key| String::from_utf8(self.server.buckets.get(BUCKET, key).unwrap().to_vec()).unwrap()).collect();
+        let named: String = log.map(|key| String::from_utf8(self.server.buckets.get(BUCKET, key).unwrap().to_vec()).unwrap()).collect();
         let data = keys.iter().filter(|key| key.contains("/data/"));
         data.filter(|key| !named.contains(key.rsplit('/').next().unwrap())).cloned().collect()
     }
