@@ -60,14 +60,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The files of each table.
+type Files = BTreeMap<&'static str, BTreeSet<String>>;
+
+/// A version as the model knows it.
+struct Published {
+    files: Files,
+    at: Timestamp,
+    by_vacuum: bool,
+}
+
 /// A database, and what should be in it.
 struct World {
     database: Database,
     now: Timestamp,
     /// Files below the database with the time at which they seem to have been written.
     files: BTreeMap<String, Timestamp>,
-    /// Of each version from 1 on: its files by table, when it was published, whether by a vacuum.
-    versions: Vec<(BTreeMap<&'static str, BTreeSet<String>>, Timestamp, bool)>,
+    /// From 1 on.
+    versions: Vec<Published>,
     left: BTreeMap<String, (String, Fate)>,
     /// By table: versions published for a catalog, and when each was shown.
     shown: BTreeMap<&'static str, BTreeMap<Version, Option<Timestamp>>>,
@@ -90,8 +100,8 @@ impl World {
         self.versions.len() as Version
     }
 
-    fn state(&self, version: Version) -> BTreeMap<&'static str, BTreeSet<String>> {
-        version.checked_sub(1).map(|index| self.versions[index as usize].0.clone()).unwrap_or_default()
+    fn state(&self, version: Version) -> Files {
+        version.checked_sub(1).map(|index| self.versions[index as usize].files.clone()).unwrap_or_default()
     }
 
     async fn write(&mut self, below: &str) {
@@ -136,7 +146,7 @@ impl World {
         let add = vec![DataFile { path, rows: 1, bytes: 1, row_hash: RowHash(1), collections }];
         proposal.tables.insert(table.into(), TableChange { operation, schema: Columns::default(), add, remove });
         let version = self.database.commit(&base, proposal).await.unwrap();
-        self.versions.push((state, self.now, false));
+        self.versions.push(Published { files: state, at: self.now, by_vacuum: false });
         assert_eq!(version, self.head());
         self.date().await;
     }
@@ -146,7 +156,7 @@ impl World {
         match self.database.rollback(to, &format!("run-{}", self.steps), None).await {
             Ok(version) => {
                 assert!(to == 0 || to >= self.oldest, "version {to} came back, although those before {} are gone", self.oldest);
-                self.versions.push((self.state(to), self.now, false));
+                self.versions.push(Published { files: self.state(to), at: self.now, by_vacuum: false });
                 assert_eq!(version, self.head());
                 self.date().await;
             }
@@ -193,7 +203,7 @@ impl World {
         let may_go = self.expect(&retention, &held);
         assert_eq!(done.total.files as usize, may_go.len(), "{may_go:?}");
         if let Some(version) = done.version {
-            self.versions.push((self.state(self.head()), self.now, true));
+            self.versions.push(Published { files: self.state(self.head()), at: self.now, by_vacuum: true });
             assert_eq!(version, self.head());
             self.date().await;
         }
@@ -207,9 +217,9 @@ impl World {
 
     /// The files that may go, found the naive way.
     fn expect(&self, retention: &Retention, held: &Held) -> BTreeSet<String> {
-        let asked_for: Vec<Version> = (1..=self.head()).filter(|version| !self.versions[*version as usize - 1].2).collect();
-        let counted = asked_for.iter().rev().take(retention.versions).last().copied().unwrap_or(0);
-        let lately = |version: &Version| self.versions.get(*version as usize).is_some_and(|(_, at, _)| *at > retention.since);
+        let asked_for: Vec<Version> = (1..=self.head()).filter(|version| !self.versions[*version as usize - 1].by_vacuum).collect();
+        let counted = asked_for.iter().rev().nth(retention.versions - 1).or(asked_for.first()).copied().unwrap_or(0);
+        let lately = |version: &Version| self.versions.get(*version as usize).is_some_and(|next| next.at > retention.since);
         let oldest = (0..=self.head()).find(lately).unwrap_or(self.head()).min(counted).max(self.oldest);
         let mut needed = BTreeSet::new();
         let need = |needed: &mut BTreeSet<String>, table: &str, version: Version| {
@@ -296,7 +306,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn after_a_vacuum_every_version_that_stays_reads_in_full_and_nothing_else_is_left(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
