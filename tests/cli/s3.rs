@@ -113,6 +113,31 @@ fn a_second_run_finds_nothing_changed_and_a_third_command_shows_what_was_asked()
 }
 
 #[test]
+fn a_run_in_a_bucket_is_priced_and_the_prices_may_be_the_project_s() {
+    let demo = Demo::new();
+    let dear = ["--set", "prices.s3_writes_per_1000=1000", "--set", "prices.s3_reads_per_1000=1", "--set", "prices.date=2027-01-01"];
+    let run = demo.there(&[&["run", "nightly", "--format", "json"][..], &dear].concat());
+    let record = demo.record(&run);
+    let (traffic, receipt) = (&record["traffic"], &record["receipt"]);
+    let number = |name: &str| traffic[name].as_u64().unwrap();
+    let (writes, reads) = (number("put") + number("copy") + number("post") + number("list"), number("get") + number("head"));
+    assert_eq!((receipt["requests"]["writes"].as_u64(), receipt["requests"]["reads"].as_u64()), (Some(writes), Some(reads)));
+    let cost = receipt["requests_cost"].as_f64().unwrap();
+    assert!((cost - writes as f64 - reads as f64 / 1000.0).abs() < 1e-9, "{receipt:#}");
+    assert_eq!(receipt["prices_of"], "2027-01-01");
+    let services: Vec<&str> = receipt["alternatives"].as_array().unwrap().iter().map(|one| one["service"].as_str().unwrap()).collect();
+    assert_eq!(services, ["AWS Glue", "Lambda", "Fargate"]);
+    let shown = demo.there(&["show", record["id"].as_str().unwrap()]).stdout;
+    let line = shown.lines().find(|line| line.starts_with("S3 requests ")).unwrap_or_default();
+    assert!(line.contains(&format!("{cost:.6}")) && line.ends_with(" GET, HEAD"), "{shown}");
+    assert!(shown.contains("prices of 2027-01-01, us-east-1"), "{shown}");
+    let again = demo.there(&["run", "nightly", "--force"]);
+    assert!(again.stdout.contains("\nS3 requests  "), "{}", again.stdout);
+    let here = demo.pacha(&["run", "nightly"]);
+    assert!(!here.stdout.contains("USD"), "on a disk nothing was bought: {}", here.stdout);
+}
+
+#[test]
 fn pages_in_a_bucket_are_read_with_one_request_each() {
     let demo = Demo::new();
     let here = demo.record(&demo.pacha(&["run", "nightly", "--format", "json"]));
