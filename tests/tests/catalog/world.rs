@@ -136,6 +136,9 @@ pub(crate) fn files(below: &Path) -> Vec<String> {
             }
         }
     }
+    // A copy over a file that is the same file already leaves its staged name (`x#0`) on a disk; the store lists no such names.
+    let staged = |name: &str| name.rsplit_once('#').is_some_and(|(_, number)| number.parse::<u32>().is_ok());
+    found.retain(|name| !staged(name));
     found.sort();
     found
 }
