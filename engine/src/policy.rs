@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::catalog::glue::ACTIONS;
+use crate::catalog::glue::{ACTIONS, names};
 use crate::project::{CatalogKind, Project};
 
 /// What S3 is asked for pages and inputs, and for the warehouse.
@@ -148,7 +148,7 @@ fn encryption(partition: &str, key: &str) -> Value {
 fn catalog(project: &Project, partition: &str) -> Value {
     let (region, glue) = (project.settings.aws.region.as_deref().unwrap_or("*"), &project.settings.glue);
     let root = format!("arn:{partition}:glue:{region}:{}", glue.catalog_id.as_deref().unwrap_or("*"));
-    let databases: BTreeSet<String> = project.jobs.values().map(|job| format!("{}{}", glue.prefix, job.database)).collect();
+    let databases: BTreeSet<String> = project.jobs.values().map(|job| names::database(glue, &job.database)).collect();
     let mut resources = vec![format!("{root}:catalog")];
     resources.extend(databases.iter().flat_map(|name| [format!("{root}:database/{name}"), format!("{root}:table/{name}/*")]));
     json!({ "Sid": "Catalog", "Effect": "Allow", "Action": ACTIONS, "Resource": resources })

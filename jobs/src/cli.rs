@@ -197,6 +197,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: ResultFormat,
     },
+    /// Registers tables in the AWS Glue catalog and compares it with the log
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Documents the SQL functions
     Functions {
         /// One function

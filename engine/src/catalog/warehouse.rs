@@ -58,6 +58,6 @@ impl Catalog for WarehouseCatalog {
             None => database.snapshot(None).await?,
         };
         let snapshot = Arc::new(snapshot);
-        TableVersion::new(&database, &snapshot, &name.table)
+        Ok(TableVersion::new(&database, &snapshot, &name.table)?.map(Found::Version))
     }
 }

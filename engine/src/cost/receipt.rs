@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::prices::Prices;
 use super::used::Used;
+use crate::storage::traffic::TrafficCounts;
 
 /// What is assumed, in a line.
 pub const ASSUMED: &str = "the same seconds on as many vCPU as were busy here, without start-up";
@@ -20,6 +21,12 @@ pub struct Requests {
     pub writes: u64,
     /// GET and HEAD. DELETE is free and not counted.
     pub reads: u64,
+}
+
+impl From<TrafficCounts> for Requests {
+    fn from(traffic: TrafficCounts) -> Self {
+        Self { writes: traffic.put + traffic.copy + traffic.post + traffic.list, reads: traffic.get + traffic.head }
+    }
 }
 
 /// What a run cost.
@@ -191,6 +198,12 @@ mod tests {
         let receipt = Receipt::new(Used::default(), requests, &Prices::default());
         assert!((receipt.requests_cost - 0.026).abs() < 1e-12, "{}", receipt.requests_cost);
         assert_eq!((receipt.prices_of.as_str(), receipt.region.as_str()), ("2026-11-01", "us-east-1"));
+    }
+
+    #[test]
+    fn what_is_removed_costs_nothing() {
+        let traffic = TrafficCounts { put: 1, copy: 2, post: 3, list: 4, get: 50, head: 60, delete: 700, ..TrafficCounts::default() };
+        assert_eq!(Requests::from(traffic), Requests { writes: 10, reads: 110 });
     }
 
     #[test]

@@ -116,6 +116,11 @@ pub struct RunRecord {
     pub findings: Vec<FindingGroup>,
     /// What the gates said.
     pub gates: Vec<GateResult>,
+    /// Collections that ran and were not published, because of a gate: theirs are counts and findings, but no rows.
+    pub withheld: BTreeSet<String>,
+    /// What was asked of remote stores, but for this record itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficCounts>,
     /// What it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,

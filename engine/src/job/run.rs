@@ -20,6 +20,7 @@ use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
 use super::unit::RunCollection;
 use super::{carry, key, register, step, unique};
 use crate::backend::Backend;
+use crate::catalog::TableName;
 use crate::cost::{Meter, Receipt, Requests};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Hold, Job};
@@ -93,7 +94,9 @@ pub async fn run(
         clean_up(&database, &record.id, error).await;
     }
     record.next = next_command(job, &record);
-    record.receipt = Some(Receipt::new(meter.read(), Requests::default(), &session.project.settings.prices));
+    record.traffic = Some(session.storage.traffic() - asked).filter(|traffic| traffic.requests() > 0);
+    let requests = record.traffic.map(Requests::from).unwrap_or_default();
+    record.receipt = Some(Receipt::new(meter.read(), requests, &session.project.settings.prices));
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
     if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
         let written = record.save(&database).await;
@@ -295,12 +298,14 @@ impl Work<'_> {
                 whole.add(meta.location.as_ref(), format!("{:?} {} {}", meta.e_tag, meta.size, meta.last_modified));
             }
         }
-        for database in self.databases_read() {
-            // Not its version: a vacuum is one too, and changes nothing.
+        for (database, table) in self.tables_read() {
+            // Not the version of the database: a vacuum is one too, and changes nothing.
             let snapshot = Database::open(self.session.warehouse.join(&database)).snapshot(None).await?;
-            whole.add("database", &database);
-            for (name, table) in &snapshot.tables {
-                whole.add(name, table.changed_in.to_le_bytes());
+            let changed_in = snapshot.tables.get(&table).map(|table| table.changed_in);
+            let name = TableName::new(database, table);
+            whole.add(&name.to_string(), changed_in.unwrap_or(0).to_le_bytes());
+            if let Some(glue) = self.session.glue.as_ref().filter(|_| snapshot.version == 0) {
+                whole.add(&name.to_string(), glue.fingerprint(&name).await?.unwrap_or_default());
             }
         }
         Ok(whole.finish())

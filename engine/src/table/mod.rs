@@ -33,7 +33,7 @@ pub mod vacuum;
 mod vacuum_properties;
 
 pub use commit::{CollectionState, Commit, DataFile, Inputs, Operation, Proposal, RowHash, TableChange, Vacuum, Version};
-pub use counts::{Counts, Thousands};
+pub use counts::{Counts, Thousands, counted};
 pub use crash::crash_point;
 pub use log::Database;
 pub use read::TableVersion;

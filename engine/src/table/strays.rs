@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use super::log::Database;

@@ -66,6 +66,7 @@ pub(crate) async fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             let wanted = vacuum::Wanted { database, keep, older_than, dry_run };
             vacuum::vacuum(global, &wanted, format.format, printer).await
         }
+        Command::Catalog(command) => catalog::catalog(global, command, printer).await,
         Command::Functions { name, format } => functions::functions(name.as_deref(), format.format, printer),
         Command::Doctor { policy: true, .. } => policy::policy(global, printer),
         Command::Doctor { format, .. } => doctor::doctor(global, format.format, printer).await,

@@ -43,5 +43,6 @@ fn summary(record: &RunRecord, error: Option<&engine::Error>) -> String {
     let problems = record.problems[..record.problems.len().saturating_sub(said)].to_vec();
     // On a disk nothing was bought: `pacha show` has the comparison for who wants it.
     let bought = record.receipt.as_ref().is_some_and(|receipt| receipt.requests != Requests::default());
-    show::text(&RunRecord { problems, ..record.clone() }, bought)
+    let gates = record.gates.iter().filter(|gate| error.is_none() || !gate.halts).cloned().collect();
+    show::text(&RunRecord { problems, gates, ..record.clone() }, bought)
 }

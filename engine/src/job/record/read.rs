@@ -17,6 +17,10 @@ const READS: usize = 8;
 /// No run takes longer; of AWS Glue, none may. A process of another host that says nothing for so long has died there.
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// Records that a run looks at when it starts, where each look is a request. Every run does so, and one that died is
+/// followed by the next: it is among the last ones.
+const RECENT: usize = 50;
+
 /// The runs of all databases of a warehouse, newest first. A record that cannot be read is listed with what is wrong.
 ///
 /// # Errors
