@@ -71,6 +71,8 @@ pub async fn run(
         outcome = work.until_commit(&mut record) => outcome,
         () = stop => Err(Error::new(Kind::Stopped, Problem::error("PR001", "the run was stopped").hint(format!("nothing was published; run again with: pacha run {}", job.name)))),
     };
+    // Before that nothing was written that could stay behind.
+    let wrote = record.state == RunState::Running;
     let outcome = match outcome {
         Ok(Some(ready)) => publish(&database, ready, &mut record).await,
         Ok(None) => Ok(None),
@@ -90,7 +92,7 @@ pub async fn run(
             Some(error)
         }
     };
-    if let Some(error) = error.as_ref().filter(|error| error.kind != Kind::Configuration) {
+    if let Some(error) = error.as_ref().filter(|_| wrote) {
         clean_up(&database, &record.id, error).await;
     }
     record.next = next_command(job, &record);

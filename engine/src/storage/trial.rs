@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Location, durable};
 use crate::error::Error;
+use crate::table::counted;
 
 /// An operation, and what came of it.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ async fn list(warehouse: &Location) -> Result<String, Error> {
     let databases = warehouse.store.list_with_delimiter(Some(&warehouse.prefix)).await;
     let databases = databases.map_err(|error| warehouse.failed("list", &error))?;
     let count = databases.common_prefixes.iter().filter(|name| !name.filename().is_some_and(|name| name.starts_with('_'))).count();
-    Ok(format!("{count} databases"))
+    Ok(counted(count as u64, "database"))
 }
 
 /// Puts if absent, twice: the second must be refused.
@@ -84,7 +85,7 @@ mod tests {
         let said: Vec<String> = trials.into_iter().map(|trial| format!("{}: {}", trial.what, trial.outcome.unwrap())).collect();
         assert_eq!(
             said,
-            ["list: 1 databases", "create: put-if-absent works", "read: what was written can be read", "remove: it can be removed again"]
+            ["list: 1 database", "create: put-if-absent works", "read: what was written can be read", "remove: it can be removed again"]
         );
         let left: Vec<_> = warehouse.store.list(None).try_collect().await.unwrap();
         assert_eq!(left.len(), 1);
