@@ -236,6 +236,10 @@ fn parse(url_or_path: &str, base: &Path) -> Result<(Url, ObjectPath, String)> {
     if typed.is_empty() {
         return Err(Problem::error("PS511", "an empty text is no place").hint("write a directory or a URL").into());
     }
+    if let Some(meant) = misspelt(typed) {
+        let problem = Problem::error("PS511", format!("{typed:?} is no URL, and hardly a path"));
+        return Err(problem.hint(format!("write {meant}, or ./{typed} if a folder is meant")).into());
+    }
     let url = if typed.contains("://") {
         Url::parse(typed).map_err(|error| not_a_place(typed, &error.to_string()))?
     } else {
@@ -248,6 +252,15 @@ fn parse(url_or_path: &str, base: &Path) -> Result<(Url, ObjectPath, String)> {
     let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| not_a_place(typed, &error.to_string()))?;
     let shown = if typed.ends_with("//") { typed } else { typed.trim_end_matches('/') };
     Ok((url, prefix, if shown.is_empty() { "/".into() } else { shown.into() }))
+}
+
+/// What is meant where `s3//bucket` or `s3:/bucket` is typed: as a path it would make a folder called `s3`.
+fn misspelt(typed: &str) -> Option<String> {
+    ["s3", "s3a", "gs", "az", "abfs", "abfss", "memory"].into_iter().find_map(|scheme| {
+        let rest = typed.strip_prefix(scheme)?;
+        let wrong = !rest.starts_with("://") && (rest.starts_with("//") || rest.starts_with(":/"));
+        wrong.then(|| format!("{scheme}://{}", rest.trim_start_matches([':', '/'])))
+    })
 }
 
 /// The bucket that an S3 URL names.
@@ -389,7 +402,7 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_a_mistake_of_the_project() {
-        for text in ["", "file://warehouse/x", "s3://[x"] {
+        for text in ["", "file://warehouse/x", "s3://[x", "s3//lake/w", "s3:/lake/w", "memory//x"] {
             let error = resolve(text).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().starts_with("PS511"), "{text}: {error}");

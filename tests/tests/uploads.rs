@@ -1,4 +1,5 @@
-//! Data files on S3: a large one goes up in parts, and no part is left behind when it does not arrive.
+//! Data files on S3: a large one goes up in parts, no part is left behind when it does not arrive,
+//! and one whose last answer was lost is there once.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -6,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use datafusion::error::Result;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -38,19 +40,17 @@ fn part(request: &Request) -> bool {
     request.method == "PUT" && request.query.contains("partNumber=")
 }
 
+fn completion(request: &Request) -> bool {
+    request.method == "POST" && request.query.contains("uploadId=")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_file_goes_up_in_parts_and_is_whole() {
     let server = Server::start();
     let (fixture, sink) = sink(&server).await;
     let rows = collect(sink, fixture.session.context.task_ctx()).await.unwrap();
-    let manifest = Manifest::from_batches(&rows).unwrap();
-    assert_eq!(manifest.files.iter().map(|file| file.rows).sum::<u64>(), 140_000);
-    for file in &manifest.files {
-        let bytes = server.buckets.get("warehouse", &format!("calisphere/{}", file.path)).unwrap();
-        assert_eq!((bytes.len() as u64, &bytes[bytes.len() - 4..]), (file.bytes, b"PAR1".as_slice()));
-    }
+    arrived(&server, &rows);
     assert!(server.requests().iter().any(part), "no file was large enough for this test");
-    assert_eq!(server.buckets.uploads(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,6 +78,38 @@ async fn an_upload_that_is_given_up_half_way_is_aborted() {
     gate.open();
     assert!(written.await.unwrap_err().is_cancelled());
     gone(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_completion_was_not_answered_is_completed_once() {
+    let server = Server::start();
+    let (fixture, sink) = sink(&server).await;
+    server.fail(1, completion, Fault::Lost);
+    let rows = collect(sink, fixture.session.context.task_ctx()).await.unwrap();
+    assert_eq!(server.faults_left(), 0, "nothing was uploaded in parts");
+    arrived(&server, &rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_completion_was_refused_is_no_file() {
+    let server = Server::start();
+    let (fixture, sink) = sink(&server).await;
+    server.fail(usize::MAX, completion, Fault::access_denied());
+    let error = collect(sink, fixture.session.context.task_ctx()).await.unwrap_err().to_string();
+    assert!(error.contains("PS535 cannot write s3://warehouse/calisphere/noise/data/run-1/"), "{error}");
+    gone(&server).await;
+}
+
+/// What the manifest names is there, whole, and nothing else is.
+fn arrived(server: &Server, rows: &[RecordBatch]) {
+    let manifest = Manifest::from_batches(rows).unwrap();
+    assert_eq!(manifest.files.iter().map(|file| file.rows).sum::<u64>(), 140_000);
+    for file in &manifest.files {
+        let bytes = server.buckets.get("warehouse", &format!("calisphere/{}", file.path)).unwrap();
+        assert_eq!((bytes.len() as u64, &bytes[bytes.len() - 4..]), (file.bytes, b"PAR1".as_slice()));
+    }
+    assert_eq!(server.buckets.keys("warehouse", "").len(), manifest.files.len());
+    assert_eq!(server.buckets.uploads(), Vec::<String>::new());
 }
 
 /// The abort is a request that nobody waits for.

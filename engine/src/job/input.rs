@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use schemas::problem::Problem;
 
 use crate::error::{Error, Result};
-use crate::project::{Collection, FreeValue, Harvest, Project};
+use crate::project::{Collection, FreeValue, Harvest, Project, code};
 use crate::scan::{PinnedCollection, PinnedPage};
 use crate::session::Session;
 use crate::storage::Location;
@@ -60,13 +61,40 @@ pub async fn pin(session: &Session, collection: Arc<Collection>) -> Result<Pinne
     })
 }
 
+/// The store that holds a collection's pages. One scan reads one store, so it is an error if they are in several.
+///
+/// # Errors
+/// The scheme of a location is not built in, or one is in another store than the first.
+pub fn store_of(session: &Session, collection: &Collection) -> Result<ObjectStoreUrl> {
+    let store = |written: &str| place(session, fixed(written)).map(|place| place.store_url());
+    let Some(first) = collection.pages.first() else { return store("") };
+    let of_all = store(&first.value)?;
+    for page in &collection.pages[1..] {
+        if store(&page.value)? != of_all {
+            let message = format!("{} and {} are in different stores", first.value, page.value);
+            let problem = Problem::error(code::RANGE, message).at(&collection.file, page.span.clone());
+            return Err(problem.hint("the pages of a collection are in one bucket, or on the disk: make two collections of it").into());
+        }
+    }
+    Ok(of_all)
+}
+
+/// The folders of a location that come before its first wildcard; all of it if it has none.
+fn fixed(written: &str) -> &str {
+    written.find(['*', '?', '[']).map_or(written, |wild| &written[..written[..wild].rfind('/').map_or(0, |slash| slash + 1)])
+}
+
+fn place(session: &Session, fixed: &str) -> Result<Location> {
+    session.storage.resolve(if fixed.is_empty() { "." } else { fixed }, &session.project.root)
+}
+
 /// Pages at a path, directory, pattern or URL, in order of their names. Names that begin with `.` or `_` are not pages.
 ///
 /// # Errors
 /// The location cannot be listed.
 pub async fn list(session: &Session, written: &str) -> Result<Vec<(Location, ObjectMeta)>> {
-    let fixed = written.find(['*', '?', '[']).map_or(written, |wild| &written[..written[..wild].rfind('/').map_or(0, |slash| slash + 1)]);
-    let place = session.storage.resolve(if fixed.is_empty() { "." } else { fixed }, &session.project.root)?;
+    let fixed = fixed(written);
+    let place = place(session, fixed)?;
     let pattern = pattern(written, fixed, &place)?;
     // One request where it can be: a name without an extension is taken for a directory, and asked for as one first.
     let directory = place.remote() && !place.prefix.filename().is_some_and(|name| name.contains('.'));

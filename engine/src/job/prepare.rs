@@ -16,7 +16,6 @@ use crate::catalog::glue::names;
 use crate::error::{Error, Result};
 use crate::mapping::{Level, MappingPlan, PlanRequest, plan};
 use crate::project::{Collection, Job};
-use crate::query::tables::store_of;
 use crate::scan::{HarvestTable, View};
 use crate::session::Session;
 use crate::sink;
@@ -193,7 +192,7 @@ async fn collections(
             }
         };
         let source = shape::resolved(session, &collection, &pinned).await?;
-        let store = store_of(session, collection.pages.first().map_or(".", |page| page.value.as_str()))?;
+        let store = input::store_of(session, &collection)?;
         let key = key::collection(&prepared.shared_key, &collection, &source, &levels, &pinned);
         prepared.keys.insert(collection.id.clone(), key.clone());
         runs.push(RunCollection { collection, source, levels, store, pinned, key });

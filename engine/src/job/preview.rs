@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::mapping::compose::{KEPT, RECORD};
 use crate::mapping::plan::FINDINGS;
 use crate::project::{Collection, Job};
-use crate::query::tables::store_of;
 use crate::session::Session;
 use crate::sql::mistake;
 
@@ -60,7 +59,7 @@ pub async fn preview(
     }
     let levels = Arc::new(levels(&session.project, target, &collection.source, mapping, &collection.id)?);
     let source = shape::resolved(session, collection, &pinned).await?;
-    let store = store_of(session, collection.pages.first().map_or(".", |page| page.value.as_str()))?;
+    let store = input::store_of(session, collection)?;
     let run = RunCollection { collection: Arc::clone(collection), source, levels, store, pinned, key: String::new() };
     let unit = units(vec![run]).remove(0);
     let mut with_vernacular = job.clone();

@@ -42,7 +42,7 @@ pub async fn resolved(session: &Session, collection: &Collection, pinned: &Pinne
         })?;
         return Ok(Arc::new(collection.source.with_shape(shape)));
     }
-    let store = crate::query::tables::store_of(session, collection.pages.first().map_or(".", |page| page.value.as_str()))?;
+    let store = super::input::store_of(session, collection)?;
     let found = of_pages(session, &collection.source, &store, pinned).await?;
     if let Some(shape) = found.shape.as_ref().filter(|_| !pinned.pages.is_empty()) {
         std::fs::write(&path, lock::write(shape)).map_err(|error| {

@@ -4,9 +4,8 @@
 //! from the default chain, so that none is ever in a project.
 
 use schemas::document::Table;
-use schemas::problem::Problem;
 
-use super::code;
+use super::settings::{read_text, report_range};
 
 /// Who we are at AWS, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,8 +68,8 @@ impl Default for S3Settings {
 
 impl AwsSettings {
     pub(super) fn apply(&mut self, table: &mut Table<'_, '_>) {
-        read_text(table, "profile", &mut self.profile);
-        read_text(table, "region", &mut self.region);
+        self.profile = read_text(table, "profile").map(|given| given.value).or(self.profile.take());
+        self.region = read_text(table, "region").map(|given| given.value).or(self.region.take());
     }
 }
 
@@ -79,15 +78,12 @@ impl S3Settings {
         read_endpoint(table, &mut self.endpoint);
         self.path_style = table.boolean("path_style").or(self.path_style);
         self.request_payer = table.boolean("request_payer").unwrap_or(self.request_payer);
-        read_text(table, "kms_key", &mut self.kms_key);
+        self.kms_key = read_text(table, "kms_key").map(|given| given.value).or(self.kms_key.take());
         self.anonymous = table.boolean("anonymous").unwrap_or(self.anonymous);
         if let Some(requests) = table.integer("requests") {
             match usize::try_from(requests.value) {
                 Ok(value @ 1..=1024) => self.requests = value,
-                _ => {
-                    let problem = Problem::error(code::RANGE, "requests is from 1 to 1024").hint("write requests = 64");
-                    table.report(problem, requests.span);
-                }
+                _ => report_range(table, "requests is from 1 to 1024", "write requests = 64", requests.span),
             }
         }
     }
@@ -96,7 +92,7 @@ impl S3Settings {
 impl GlueSettings {
     pub(super) fn apply(&mut self, table: &mut Table<'_, '_>) {
         read_endpoint(table, &mut self.endpoint);
-        read_text(table, "catalog_id", &mut self.catalog_id);
+        self.catalog_id = read_text(table, "catalog_id").map(|given| given.value).or(self.catalog_id.take());
         if let Some(prefix) = table.string("prefix") {
             self.prefix = prefix.value;
         }
@@ -113,41 +109,20 @@ impl GlueSettings {
     }
 }
 
-fn read_text(table: &mut Table<'_, '_>, key: &'static str, kept: &mut Option<String>) {
-    let Some(given) = table.string(key) else { return };
-    if given.value.trim().is_empty() {
-        let problem = Problem::error(code::RANGE, format!("{key} is empty"));
-        table.report(problem.hint(format!("write {key} = \"…\", or leave the line out")), given.span);
-    } else {
-        *kept = Some(given.value);
-    }
-}
-
 fn read_endpoint(table: &mut Table<'_, '_>, kept: &mut Option<String>) {
     let Some(given) = table.string("endpoint") else { return };
     if url::Url::parse(&given.value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some()) {
         *kept = Some(given.value);
     } else {
-        let problem = Problem::error(code::RANGE, format!("endpoint cannot be \"{}\": it is no URL of a server", given.value));
-        table.report(problem.hint("write endpoint = \"http://127.0.0.1:9000\""), given.span);
+        let message = format!("endpoint cannot be \"{}\": it is no URL of a server", given.value);
+        report_range(table, &message, "write endpoint = \"http://127.0.0.1:9000\"", given.span);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use schemas::problem::{Problems, Source};
-
-    use super::super::settings::Head;
+    use super::super::settings::tests::read;
     use super::*;
-
-    fn read(text: &str) -> (Head, Problems) {
-        let source = Arc::new(Source { path: "pacha.toml".into(), text: text.into() });
-        let (mut head, mut problems) = (Head::default(), Problems::default());
-        head.read(&source, &mut problems);
-        (head, problems)
-    }
 
     #[test]
     fn what_is_said_is_taken_and_the_rest_is_left_to_the_environment() {

@@ -189,10 +189,8 @@ impl Head {
 
     fn apply(&mut self, top: &mut Table<'_, '_>) {
         for (key, kept) in [("name", &mut self.name), ("warehouse", &mut self.warehouse)] {
-            let Some(given) = top.string(key) else { continue };
-            if given.value.trim().is_empty() {
-                report_range(top, &format!("{key} is empty"), &format!("write {key} = \"…\", or leave the line out"), given.span);
-            } else if key == "warehouse" && given.value.starts_with("~/") {
+            let Some(given) = read_text(top, key) else { continue };
+            if key == "warehouse" && given.value.starts_with("~/") {
                 let message = "warehouse begins with ~, which means the home folder in a shell only";
                 report_range(top, message, "write the whole path, or one that starts at the project", given.span);
             } else {
@@ -243,7 +241,17 @@ fn show_at(mut problem: Problem, shown: &Arc<Source>, key: usize) -> Problem {
     problem.at(shown, span)
 }
 
-fn report_range(table: &mut Table<'_, '_>, message: &str, hint: &str, span: Range<usize>) {
+/// A text that may be missing but not blank.
+pub(super) fn read_text(table: &mut Table<'_, '_>, key: &'static str) -> Option<Placed<String>> {
+    let given = table.string(key)?;
+    if given.value.trim().is_empty() {
+        report_range(table, &format!("{key} is empty"), &format!("write {key} = \"…\", or leave the line out"), given.span);
+        return None;
+    }
+    Some(given)
+}
+
+pub(super) fn report_range(table: &mut Table<'_, '_>, message: &str, hint: &str, span: Range<usize>) {
     table.report(Problem::error(code::RANGE, message).hint(hint), span);
 }
 
@@ -286,10 +294,10 @@ fn parse_size(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Head, Problems) {
+    pub(in crate::project) fn read(text: &str) -> (Head, Problems) {
         let source = Arc::new(Source { path: "pacha.toml".into(), text: text.into() });
         let (mut head, mut problems) = (Head::default(), Problems::default());
         head.read(&source, &mut problems);

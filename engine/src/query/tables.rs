@@ -15,7 +15,6 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::file_format::options::{CsvReadOptions, JsonReadOptions, ParquetReadOptions};
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -118,17 +117,8 @@ async fn records(session: &Session, id: &str) -> Result<HarvestTable> {
     let collection = session.project.collection(id)?;
     let pinned = input::pin(session, Arc::clone(collection)).await?;
     let source = shape::resolved(session, collection, &pinned).await?;
-    let store = store_of(session, collection.pages.first().map_or(".", |page| page.value.as_str()))?;
+    let store = input::store_of(session, collection)?;
     Ok(HarvestTable::new(&source, store, &[pinned], View::Records))
-}
-
-/// The store of a location.
-///
-/// # Errors
-/// Its scheme is not built in.
-pub fn store_of(session: &Session, location: &str) -> Result<ObjectStoreUrl> {
-    let fixed = location.split(['*', '?', '[']).next().unwrap_or(location);
-    Ok(session.storage.resolve(if fixed.is_empty() { "." } else { fixed }, &session.project.root)?.store_url())
 }
 
 async fn published(

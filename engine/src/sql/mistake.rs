@@ -158,6 +158,8 @@ static FUNCTION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"Invalid functio
 static TABLE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"table '([^']+)' not found").expect("a valid pattern"));
 static MEMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"(?i)field (?:named )?['"]?([^'" ]+)['"]? not found in struct"#).expect("a valid pattern"));
+static ITEM_MEMBER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"Dot access not supported for non-string expr: .*?value: "([^"]+)""#).expect("a valid pattern"));
 static SIGNATURE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?:[Nn]o function matches the given name and argument types|[Cc]all to function|Function|function) '?([a-z_0-9]+)")
         .expect("a valid pattern")
@@ -194,6 +196,10 @@ fn text_mistake(text: &str, source: &Arc<Source>, within: &Range<usize>, known: 
             None => "SELECT arrow_typeof(…) shows what it has".to_owned(),
         };
         return placed(problem.hint(hint), name);
+    }
+    if let Some(name) = capture(&ITEM_MEMBER, text) {
+        let problem = Problem::error("PM200", format!("a member of an item or of a function's result is not taken with a dot: .{name}"));
+        return placed(problem.hint(format!("write ['{name}'] in place of .{name}")), name);
     }
     if text.contains("placeholder") || text.contains("Placeholder") {
         let name = capture(&PARAMETER, text).unwrap_or("…");

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use pacha_tests::s3::{Fault, Gate};
+use pacha_tests::s3::Fault;
 
-use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, commit_put, data_put, ended, reached};
+use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, commit_put, data_put, ended};
 
 /// A run is killed at a point; what it leaves is one version or the other, and the next run makes it good.
 fn killed(point: &str, published: bool) {
@@ -51,10 +51,7 @@ fn an_attempt_that_is_made_twice_publishes_once() {
     let world = World::published();
     world.harvest();
     // Both read the same version; the second comes when the first has published.
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let first = world.start(&["run", "nightly"]);
-    reached(&gate, 1);
+    let (first, gate) = world.start_up_to_commit(&["run", "nightly"]);
     let second = world.pacha(&["run", "nightly"]);
     assert_eq!(second.code, Some(0), "{second:?}");
     gate.open();
@@ -124,10 +121,7 @@ fn a_data_file_whose_answer_is_lost_is_there_once() {
 #[test]
 fn two_writers_of_different_collections_follow_each_other() {
     let world = World::published();
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let maps = world.start(&["run", "nightly", "--collection", "maps", "--force"]);
-    reached(&gate, 1);
+    let (maps, gate) = world.start_up_to_commit(&["run", "nightly", "--collection", "maps", "--force"]);
     let letters = world.pacha(&["run", "nightly", "--collection", "letters", "--force"]);
     assert_eq!(letters.code, Some(0), "{letters:?}");
     gate.open();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pacha_tests::s3::{Fault, Gate};
 use serde_json::Value;
 
-use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, commit_put, data_read, ended, reached};
+use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, data_read, ended, reached};
 
 #[test]
 fn a_vacuum_during_a_read_leaves_the_reader_its_files() {
@@ -40,10 +40,7 @@ fn a_vacuum_during_a_read_leaves_the_reader_its_files() {
 fn a_vacuum_spares_the_files_of_a_run_that_is_about_to_publish() {
     let world = World::published();
     world.harvest();
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let run = world.start(&["run", "nightly"]);
-    reached(&gate, 1);
+    let (run, gate) = world.start_up_to_commit(&["run", "nightly"]);
     let written = world.strays();
     assert!(!written.is_empty());
     let done = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
@@ -59,10 +56,7 @@ fn a_vacuum_spares_the_files_of_a_run_that_is_about_to_publish() {
 fn a_run_that_a_vacuum_took_for_dead_cannot_publish() {
     let world = World::published();
     world.harvest();
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let run = world.start(&["run", "nightly"]);
-    reached(&gate, 1);
+    let (run, gate) = world.start_up_to_commit(&["run", "nightly"]);
     // As if it had begun on another machine, long ago: its record has not changed since.
     let runs = world.server.buckets.keys(BUCKET, &format!("{DATABASE}/_runs"));
     let key = runs.last().unwrap();
@@ -92,10 +86,7 @@ fn of_a_rollback_and_a_vacuum_at_once_the_second_is_told() {
         assert_eq!(world.pacha(&["run", "nightly", "--force"]).code, Some(0));
     }
     // The rollback has seen that all its files are there; then they go.
-    let gate = Gate::new();
-    world.server.fail(1, commit_put, Fault::Held(gate.clone()));
-    let rollback = world.start(&["rollback", "alder", "--to", "1"]);
-    reached(&gate, 1);
+    let (rollback, gate) = world.start_up_to_commit(&["rollback", "alder", "--to", "1"]);
     let done = world.json(&["vacuum", "alder", "--keep", "1", "--older-than", "0s"]);
     assert_eq!((done["version"].as_u64(), done["oldest"].as_u64()), (Some(4), Some(3)), "{done:#}");
     gate.open();
@@ -103,11 +94,8 @@ fn of_a_rollback_and_a_vacuum_at_once_the_second_is_told() {
     assert_eq!((world.version(), world.rows()), (4, BEFORE));
     world.pacha(&["rollback", "alder", "--to", "1"]).failed(2, &["PS526", "its versions are 3 to 4"]);
     // The other way round the vacuum looks again, and keeps what has come back.
-    let back = Gate::new();
     assert_eq!(world.pacha(&["run", "nightly", "--force"]).code, Some(0));
-    world.server.fail(1, commit_put, Fault::Held(back.clone()));
-    let vacuum = world.start(&["vacuum", "alder", "--keep", "1", "--older-than", "0s", "--format", "json"]);
-    reached(&back, 1);
+    let (vacuum, back) = world.start_up_to_commit(&["vacuum", "alder", "--keep", "1", "--older-than", "0s", "--format", "json"]);
     let rollback = world.pacha(&["rollback", "alder", "--to", "3"]);
     assert_eq!(rollback.code, Some(0), "{rollback:?}");
     back.open();

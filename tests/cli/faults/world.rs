@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use pacha_tests::glue::FakeGlue;
-use pacha_tests::s3::{Gate, Request, SECRET_KEY, Server};
+use pacha_tests::s3::{Fault, Gate, Request, SECRET_KEY, Server};
 use serde_json::Value;
 
 use crate::small_project::{copy, errors, pacha};
@@ -105,6 +105,15 @@ impl World {
     pub(crate) fn dies(&self, point: &str, arguments: &[&str]) {
         let died = said(&self.command(arguments).env("PACHA_CRASH_AT", point).output().unwrap());
         assert_eq!(died.signal, Some(6), "{point}: it should have aborted: {died:?}");
+    }
+
+    /// A command that is about to publish: its commit waits for the gate.
+    pub(crate) fn start_up_to_commit(&self, arguments: &[&str]) -> (Child, Gate) {
+        let gate = Gate::new();
+        self.server.fail(1, commit_put, Fault::Held(gate.clone()));
+        let child = self.start(arguments);
+        reached(&gate, 1);
+        (child, gate)
     }
 
     /// A command that is under way until it has come to the gate.
