@@ -6,25 +6,60 @@ use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
+use crate::cluster::Cluster;
 use crate::error::Result;
+use crate::progress::Progress;
+use crate::sink::{Manifest, SinkExec};
 use crate::sql::mistake;
 
 /// Where plans run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum Backend {
     /// In this process, on all its cores.
     #[default]
     Embedded,
+    /// On the executors of a scheduler.
+    Cluster(Arc<Cluster>),
 }
 
 impl Backend {
-    /// Runs a plan whose result is small: manifest rows.
+    /// Writes the rows of a plan, under a name. `check` says if a manifest does not add up.
+    ///
+    /// # Errors
+    /// Whatever stopped the plan, in our words, or what `check` says.
+    pub async fn write(
+        &self,
+        sink: Arc<SinkExec>,
+        context: Arc<TaskContext>,
+        name: &str,
+        check: impl Fn(&Manifest) -> Result<()>,
+    ) -> Result<Manifest> {
+        let read = |batches: &[RecordBatch]| {
+            let manifest = Manifest::from_batches(batches)?;
+            check(&manifest).map(|()| manifest)
+        };
+        match self {
+            Self::Embedded => read(&collect(sink, context).await.map_err(|error| mistake::running(&error))?),
+            Self::Cluster(cluster) => cluster.execute(sink, name, &Progress::of(&context), true, read).await,
+        }
+    }
+
+    /// The rows of a plan without a sink, under a name. For what is small: they are all held at once.
     ///
     /// # Errors
     /// Whatever stopped the plan, in our words.
-    pub async fn execute(self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
+    pub async fn collect(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, name: &str) -> Result<Vec<RecordBatch>> {
         match self {
             Self::Embedded => collect(plan, context).await.map_err(|error| mistake::running(&error)),
+            Self::Cluster(cluster) => cluster.execute(plan, name, &Progress::of(&context), false, |batches| Ok(batches.to_vec())).await,
+        }
+    }
+
+    /// The cluster, if it is one.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        match self {
+            Self::Embedded => None,
+            Self::Cluster(cluster) => Some(cluster),
         }
     }
 }

@@ -1,22 +1,27 @@
 //! `session(project)`: THE place where functions, stores and settings are registered on DataFusion.
 //!
-//! Client, and later scheduler and executors, build their sessions here, so that what one knows the others know too.
+//! Client, scheduler and executors build their sessions here, so that what one knows the others know too.
 //! clippy forbids the registering calls everywhere else.
 
 #![expect(clippy::disallowed_methods, reason = "this is the one place where sessions are made and things registered")]
 
 use std::sync::Arc;
 
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::optimizer::with_ballista_optimizer_rules;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use schemas::problem::{Problem, Problems};
 
 use crate::aws::Aws;
 use crate::catalog::GlueCatalog;
+use crate::cluster::MESSAGE_BYTES;
+use crate::codec::codec;
 use crate::error::{Error, Result};
 use crate::function::{self, lookup::Lookups};
 use crate::mapping;
@@ -43,6 +48,8 @@ pub struct Session {
     pub glue: Option<Arc<GlueCatalog>>,
     /// DataFusion, with everything of ours registered.
     pub context: SessionContext,
+    /// Where its plans are to run.
+    pub plans: Plans,
     /// How far the running plan has come.
     pub progress: Arc<Progress>,
 }
@@ -53,19 +60,37 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// Where the plans of a session are to run. The plans differ in shape, never in their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plans {
+    /// In this process.
+    Embedded,
+    /// On executors: nothing in a plan reaches over a stage, joins spill, and a stage has this many partitions. The three
+    /// roles of a cluster have such a session.
+    Cluster(usize),
+}
+
 /// Builds the session of a project.
 ///
 /// # Errors
 /// A lookup that cannot be read, or a warehouse URL whose scheme is not built in.
 pub fn session(project: &Arc<Project>) -> Result<Session> {
-    session_as(project, Arc::new(Aws::new(project.settings.aws.clone())))
+    session_as(project, Arc::new(Aws::new(project.settings.aws.clone())), Plans::Embedded)
+}
+
+/// Builds the session of a project whose plans run on a cluster, for its client, its scheduler or an executor of it.
+///
+/// # Errors
+/// As for [`session`].
+pub fn cluster_session(project: &Arc<Project>, partitions: usize) -> Result<Session> {
+    session_as(project, Arc::new(Aws::new(project.settings.aws.clone())), Plans::Cluster(partitions))
 }
 
 /// Builds the session of a project, as somebody at AWS.
 ///
 /// # Errors
 /// As for [`session`].
-pub fn session_as(project: &Arc<Project>, aws: Arc<Aws>) -> Result<Session> {
+pub fn session_as(project: &Arc<Project>, aws: Arc<Aws>, plans: Plans) -> Result<Session> {
     let storage = Arc::new(Storage::with(Arc::clone(&aws), project.settings.s3.clone()));
     let warehouse = storage.resolve(&project.warehouse, &project.root)?;
     let mut problems = Problems::default();
@@ -75,14 +100,19 @@ pub fn session_as(project: &Arc<Project>, aws: Arc<Aws>) -> Result<Session> {
         return Err(Error::mistakes(problems));
     }
     let progress = Arc::new(Progress::default());
-    let context = context(project, &storage, &lookups, &progress)?;
+    let context = context(project, &storage, &lookups, &progress, plans)?;
     let glue = (project.catalog == CatalogKind::Glue).then(|| Arc::new(GlueCatalog::new(project, &storage, &aws)));
-    Ok(Session { project: Arc::clone(project), aws, storage, warehouse, glue, context, progress })
+    Ok(Session { project: Arc::clone(project), aws, storage, warehouse, glue, context, plans, progress })
 }
 
-fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, progress: &Arc<Progress>) -> Result<SessionContext> {
+fn context(
+    project: &Project,
+    storage: &Arc<Storage>,
+    lookups: &Arc<Lookups>,
+    progress: &Arc<Progress>,
+    plans: Plans,
+) -> Result<SessionContext> {
     let limits = &project.settings.limits;
-    let threads = if limits.threads == 0 { std::thread::available_parallelism().map_or(2, usize::from) } else { limits.threads };
     let memory = usize::try_from(limits.memory).unwrap_or(usize::MAX);
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), std::num::NonZeroUsize::MIN);
     let runtime = RuntimeEnvBuilder::new()
@@ -96,8 +126,16 @@ fn context(project: &Project, storage: &Arc<Storage>, lookups: &Arc<Lookups>, pr
                     .hint("check the temporary directory and limits in pacha.toml"),
             )
         })?;
-    let mut state =
-        SessionStateBuilder::new().with_config(config(threads, progress)).with_runtime_env(runtime).with_default_features().build();
+    let config = config(plans, limits.threads).with_extension(Arc::clone(progress));
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    let mut state = match plans {
+        Plans::Embedded => builder.build(),
+        Plans::Cluster(_) => {
+            // Without these a nullable NOT IN runs as one task.
+            let rules = with_ballista_optimizer_rules(&Optimizer::new().rules);
+            builder.with_optimizer_rules(rules).build()
+        }
+    };
     for function in function::all(lookups) {
         register(&mut state, function)?;
     }
@@ -128,12 +166,17 @@ fn register(state: &mut datafusion::execution::SessionState, function: Arc<dataf
     Ok(())
 }
 
-fn config(threads: usize, progress: &Arc<Progress>) -> SessionConfig {
-    let mut config = SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
-        .with_target_partitions(threads)
-        .with_information_schema(true)
-        .with_extension(Arc::clone(progress));
+fn config(plans: Plans, threads: usize) -> SessionConfig {
+    let config = match plans {
+        Plans::Embedded if threads > 0 => SessionConfig::new().with_target_partitions(threads),
+        Plans::Embedded => SessionConfig::new().with_target_partitions(std::thread::available_parallelism().map_or(2, usize::from)),
+        Plans::Cluster(partitions) => SessionConfig::new_with_ballista()
+            .with_target_partitions(partitions.max(1))
+            .with_ballista_physical_extension_codec(codec())
+            .with_ballista_adaptive_query_planner(false)
+            .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES),
+    };
+    let mut config = config.with_batch_size(BATCH_ROWS).with_information_schema(true);
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::DuckDB;
     options.sql_parser.collect_spans = true;

@@ -58,14 +58,19 @@ impl Drop for Shown {
 }
 
 fn line(progress: &Progress, elapsed: Duration) -> String {
-    let (records, pages, bytes) = progress.read();
+    let so_far = progress.counts();
     let seconds = elapsed.as_secs_f64().max(0.001);
+    let on_cluster = if so_far.tasks > 0 {
+        format!("{} of {} done, {}, ", so_far.units_done, counted(so_far.units, "unit"), counted(so_far.tasks, "task"))
+    } else {
+        String::new()
+    };
     format!(
-        "{} ({}/s), {}, {:.1} MB written, {:.0} s",
-        counted(records, "record"),
-        thousands((records as f64 / seconds) as u64),
-        counted(pages, "page"),
-        bytes as f64 / 1e6,
+        "{on_cluster}{} ({}/s), {}, {:.1} MB written, {:.0} s",
+        counted(so_far.records, "record"),
+        thousands((so_far.records as f64 / seconds) as u64),
+        counted(so_far.pages, "page"),
+        so_far.bytes_written as f64 / 1e6,
         seconds
     )
 }

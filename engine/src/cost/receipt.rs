@@ -13,6 +13,9 @@ use crate::storage::traffic::TrafficCounts;
 /// What is assumed, in a line.
 pub const ASSUMED: &str = "the same seconds on as many vCPU as were busy here, without start-up";
 
+/// Memory of an executor for each of its vcores, as the task definitions in `scheduler/deploy` have it.
+pub const EXECUTOR_GIGABYTES: f64 = 2.0;
+
 /// Requests at S3, by what they cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,6 +49,12 @@ pub struct Receipt {
     /// What the run took.
     #[serde(flatten)]
     pub used: Used,
+    /// Seconds that executors worked for it, added up over their vcores; none for a run in one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executor_seconds: Option<f64>,
+    /// What these cost on Fargate, with [`EXECUTOR_GIGABYTES`] for each vCPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executor_cost: Option<f64>,
     /// [`ASSUMED`].
     pub assumed: String,
     /// What the same work would have cost elsewhere, requests not included.
@@ -66,7 +75,10 @@ pub struct Alternative {
 
 impl Receipt {
     /// Prices a run.
-    pub fn new(used: Used, requests: Requests, prices: &Prices) -> Self {
+    pub fn new(used: Used, requests: Requests, executor_seconds: Option<f64>, prices: &Prices) -> Self {
+        // What the same work would take elsewhere is what all processes took together.
+        let used = Used { cpu_seconds: used.cpu_seconds.map(|cpu| cpu + executor_seconds.unwrap_or_default()), ..used };
+        let hour = prices.fargate_vcpu_hour + EXECUTOR_GIGABYTES * prices.fargate_gb_hour;
         let requests_cost =
             (requests.writes as f64 * prices.s3_writes_per_1000 + requests.reads as f64 * prices.s3_reads_per_1000) / 1000.0;
         Self {
@@ -76,6 +88,8 @@ impl Receipt {
             requests,
             requests_cost,
             used,
+            executor_seconds,
+            executor_cost: executor_seconds.map(|seconds| seconds / 3600.0 * hour),
             assumed: ASSUMED.into(),
             alternatives: vec![glue(&used, prices), lambda(&used, prices), fargate(&used, prices)],
         }
@@ -154,7 +168,7 @@ mod tests {
 
     fn receipt(seconds: f64, cpu: f64, gigabytes: f64) -> Receipt {
         let peak_memory = Some((gigabytes * f64::from(1 << 30)) as u64);
-        Receipt::new(Used { seconds, cpu_seconds: Some(cpu), peak_memory }, Requests::default(), &Prices::default())
+        Receipt::new(Used { seconds, cpu_seconds: Some(cpu), peak_memory }, Requests::default(), None, &Prices::default())
     }
 
     /// Service, size and cost in millionths of a dollar.
@@ -193,9 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn the_work_of_executors_has_its_price_and_counts_elsewhere_too() {
+        let used = Used { seconds: 10.0, cpu_seconds: Some(1.0), peak_memory: Some(1 << 30) };
+        let receipt = Receipt::new(used, Requests::default(), Some(39.0), &Prices::default());
+        assert_eq!(receipt.used.cpu_seconds, Some(40.0));
+        assert_eq!(receipt.executor_cost.map(|cost| (cost * 1e9).round()), Some(534_842.0));
+    }
+
+    #[test]
     fn requests_are_priced_by_the_thousand() {
         let requests = Requests { writes: 1_200, reads: 50_000 };
-        let receipt = Receipt::new(Used::default(), requests, &Prices::default());
+        let receipt = Receipt::new(Used::default(), requests, None, &Prices::default());
         assert!((receipt.requests_cost - 0.026).abs() < 1e-12, "{}", receipt.requests_cost);
         assert_eq!((receipt.prices_of.as_str(), receipt.region.as_str()), ("2026-11-01", "us-east-1"));
     }
@@ -208,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_null_for_scripts_and_small_for_the_comparison() {
-        let receipt = Receipt::new(Used { seconds: 10.0, ..Used::default() }, Requests::default(), &Prices::default());
+        let receipt = Receipt::new(Used { seconds: 10.0, ..Used::default() }, Requests::default(), None, &Prices::default());
         assert_eq!(lines(&receipt)[1].1, "2048 MB × 10.0 s");
         let json = serde_json::to_value(&receipt).unwrap();
         assert!(json["peak_memory"].is_null() && json["cpu_seconds"].is_null(), "{json}");

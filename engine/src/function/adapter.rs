@@ -46,6 +46,11 @@ impl Udf {
         &self.lookups
     }
 
+    /// Whether it looks into them.
+    pub fn looks_up(&self) -> bool {
+        self.function.name == super::text::decode::FUNCTION.name
+    }
+
     /// The kernel for a call, bound now or before.
     fn kernel(&self, call: &Call<'_>) -> Result<Kernel> {
         let key = (call.types.to_vec(), call.constants.to_vec());

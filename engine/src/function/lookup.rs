@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use csv::{ReaderBuilder, StringRecord, Trim};
-use datafusion::common::HashMap;
+use csv::{ReaderBuilder, StringRecord, Trim, WriterBuilder};
+use datafusion::common::{DataFusionError, HashMap, Result as DataFusionResult};
 use schemas::problem::{Problem, Problems, Source};
 use schemas::suggest;
 
@@ -76,6 +76,15 @@ impl Lookups {
         Ok(LookupColumn { lookup: Arc::clone(lookup), column })
     }
 
+    /// The tables as [`Self::read`] takes them, for a plan that travels.
+    ///
+    /// # Errors
+    /// Never in practice: what was read can be written.
+    pub fn texts(&self) -> DataFusionResult<Vec<(&str, String)>> {
+        let texts = self.tables.iter().map(|(name, lookup)| Ok((name.as_str(), lookup.text()?)));
+        texts.collect::<Result<_, csv::Error>>().map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
     fn unknown(&self, name: &str) -> Problem {
         let problem = Problem::error(UNKNOWN_CODE, format!("no lookup \"{name}\" in lookups/"));
         if self.tables.is_empty() {
@@ -126,6 +135,16 @@ impl Lookup {
             return None;
         }
         Some(lookup)
+    }
+
+    fn text(&self) -> Result<String, csv::Error> {
+        let mut writer = WriterBuilder::new().flexible(true).from_writer(Vec::new());
+        writer.write_record(&self.columns)?;
+        for row in &self.rows {
+            writer.write_record(row)?;
+        }
+        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+        Ok(String::from_utf8(bytes).expect("text in, text out"))
     }
 
     fn unknown(&self, table: &str, name: &str) -> Problem {

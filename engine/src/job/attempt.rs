@@ -5,61 +5,19 @@
 //! again with the superseded ones named. The last occurrence in page order counts: a server that changes a record
 //! during a harvest lists it again later.
 
-use std::sync::Arc;
-
-use object_store::ObjectStoreExt;
 use schemas::problem::Problem;
 
 use super::unit::Unit;
-use crate::backend::Backend;
+use super::write::Writing;
 use crate::error::{Error, Kind, Result};
 use crate::mapping::MappingPlan;
-use crate::project::Output;
-use crate::session::Session;
-use crate::sink::{Manifest, SinkExec, SinkMode, SinkSpec};
-use crate::sql::mistake;
-use crate::table::Database;
-
-/// Where an attempt writes.
-#[derive(Debug, Clone)]
-pub struct Destination {
-    /// The database.
-    pub database: Database,
-    /// The run.
-    pub run_id: String,
-    /// File size and compression.
-    pub output: Output,
-}
-
-impl Destination {
-    /// The sink's instructions.
-    pub fn spec(&self, mode: SinkMode) -> SinkSpec {
-        let mut database = self.database.location().url.to_string();
-        if !database.ends_with('/') {
-            database.push('/');
-        }
-        SinkSpec {
-            database,
-            run_id: self.run_id.clone(),
-            mode,
-            file_bytes: self.output.file_size,
-            compression_level: i32::from(self.output.compression_level),
-        }
-    }
-}
+use crate::sink::{Manifest, SinkMode};
 
 /// Runs a unit to its manifest, and sees that every page and record is accounted for.
 ///
 /// # Errors
 /// The plan failed, or the counts do not add up.
-pub async fn attempt(
-    session: &Session,
-    backend: Backend,
-    to: &Destination,
-    unit: &Unit,
-    planned: &MappingPlan,
-    vernacular: bool,
-) -> Result<Manifest> {
+pub async fn attempt(writing: &Writing<'_>, name: &str, unit: &Unit, planned: &MappingPlan, vernacular: bool) -> Result<Manifest> {
     let reread = (!vernacular).then(|| Box::new(unit.reread()));
     let mode = |duplicates| SinkMode::Records {
         source: unit.source.name.clone(),
@@ -68,35 +26,16 @@ pub async fn attempt(
         at: planned.at.clone(),
         reread: reread.clone(),
     };
-    let first = execute(session, backend, to.spec(mode(Vec::new())), planned).await?;
+    let check = |manifest: &Manifest| account(unit, manifest);
+    let first = writing.write(name, &mode(Vec::new()), &planned.plan, check).await?;
     let duplicates = first.duplicates();
-    let manifest = if duplicates.is_empty() {
-        first
-    } else {
-        let count = duplicates.len();
-        tracing::info!(target: "pacha", "{count} {}; mapping once more without", if count == 1 { "record occurs again later" } else { "records occur again later" });
-        discard(to, &first).await?;
-        execute(session, backend, to.spec(mode(duplicates)), planned).await?
-    };
-    account(unit, &manifest)?;
-    Ok(manifest)
-}
-
-async fn execute(session: &Session, backend: Backend, spec: SinkSpec, planned: &MappingPlan) -> Result<Manifest> {
-    let state = session.context.state();
-    let plan = state.create_physical_plan(&planned.plan).await.map_err(|error| mistake::running(&error))?;
-    let sink = Arc::new(SinkExec::new(plan, Arc::new(spec)));
-    let batches = backend.execute(sink, session.context.task_ctx()).await?;
-    Manifest::from_batches(&batches)
-}
-
-/// Removes the files of an attempt that does not count.
-async fn discard(to: &Destination, manifest: &Manifest) -> Result<()> {
-    for file in &manifest.files {
-        let place = to.database.location().join(&file.path);
-        place.store.delete(&place.prefix).await.map_err(|error| place.failed("remove", &error))?;
+    if duplicates.is_empty() {
+        return Ok(first);
     }
-    Ok(())
+    let count = duplicates.len();
+    tracing::info!(target: "pacha", "{count} {}; mapping once more without", if count == 1 { "record occurs again later" } else { "records occur again later" });
+    writing.to.discard(&first).await?;
+    writing.write(&format!("{name}-again"), &mode(duplicates), &planned.plan, check).await
 }
 
 /// The guard before every commit: pages seen are pages pinned, records of pages are records counted, counts add up.

@@ -10,11 +10,9 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, lit};
 use schemas::problem::Problem;
 
-use super::attempt::Destination;
-use crate::backend::Backend;
+use super::write::Writing;
 use crate::error::{Error, Result};
-use crate::session::Session;
-use crate::sink::{Manifest, ManifestFile, SinkExec, SinkMode};
+use crate::sink::{ManifestFile, SinkMode};
 use crate::sql::mistake;
 use crate::table::{Snapshot, TableVersion};
 
@@ -31,13 +29,7 @@ pub struct Carried {
 ///
 /// # Errors
 /// An old file cannot be read, or not every row that stays arrived.
-pub async fn carry(
-    session: &Session,
-    backend: Backend,
-    to: &Destination,
-    before: &Arc<Snapshot>,
-    touched: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Carried>> {
+pub async fn carry(writing: &Writing<'_>, before: &Arc<Snapshot>, touched: &BTreeSet<String>) -> Result<BTreeMap<String, Carried>> {
     let mut all = BTreeMap::new();
     for table in before.tables.keys() {
         let affected = before.affected(table, touched);
@@ -49,7 +41,7 @@ pub async fn carry(
             if let Some(state) = part.tables.get_mut(table) {
                 state.files = mixed;
             }
-            carried.add = rewrite(session, backend, to, Arc::new(part), table, touched).await?;
+            carried.add = rewrite(writing, Arc::new(part), table, touched).await?;
         }
         if !carried.remove.is_empty() {
             all.insert(table.clone(), carried);
@@ -58,27 +50,18 @@ pub async fn carry(
     Ok(all)
 }
 
-async fn rewrite(
-    session: &Session,
-    backend: Backend,
-    to: &Destination,
-    part: Arc<Snapshot>,
-    table: &str,
-    touched: &BTreeSet<String>,
-) -> Result<Vec<ManifestFile>> {
+async fn rewrite(writing: &Writing<'_>, part: Arc<Snapshot>, table: &str, touched: &BTreeSet<String>) -> Result<Vec<ManifestFile>> {
     let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
-    let Some(old) = TableVersion::new(&to.database, &part, table)? else { return Ok(Vec::new()) };
+    let Some(old) = TableVersion::new(&writing.to.database, &part, table)? else { return Ok(Vec::new()) };
     let collection = || Expr::Column(Column::from_name("collection_id"));
     let ids: Vec<Expr> = touched.iter().map(|id| lit(id.as_str())).collect();
     let old: Arc<dyn datafusion::catalog::TableProvider> = Arc::new(old);
-    let read = || session.context.read_table(Arc::clone(&old));
+    let read = || writing.session.context.read_table(Arc::clone(&old));
     let expected =
         read().map_err(failed)?.filter(collection().in_list(ids.clone(), true)).map_err(failed)?.count().await.map_err(failed)?;
     let stays = read().map_err(failed)?.filter(collection().in_list(ids, true)).map_err(failed)?;
-    let plan = stays.create_physical_plan().await.map_err(failed)?;
-    let spec = to.spec(SinkMode::Rows { table: table.to_owned() });
-    let sink = Arc::new(SinkExec::new(plan, Arc::new(spec)));
-    let manifest = Manifest::from_batches(&backend.execute(sink, session.context.task_ctx()).await?)?;
+    let mode = SinkMode::Rows { table: table.to_owned() };
+    let manifest = writing.write(&format!("kept-{table}"), &mode, stays.logical_plan(), |_| Ok(())).await?;
     let arrived: u64 = manifest.files.iter().map(|file| file.rows).sum();
     if arrived != expected as u64 {
         let problem = Problem::error("PG410", format!("{expected} rows of {table} were to be carried over, {arrived} were written"));

@@ -6,11 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::problem::Problem;
+use schemas::problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 
+use super::record::RunRecord;
+use super::run::RunOptions;
+use crate::error::{Error, Kind, Result};
 use crate::project::{Gates, Hold, Job};
-use crate::table::{CollectionState, Counts, Thousands, counted};
+use crate::table::{CollectionState, Counts, Snapshot, Thousands, counted};
 
 /// A gate that fired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +94,63 @@ pub fn withheld(fired: &[GateResult], job: &Job, run_id: &str, all: bool, gone: 
         ))
     };
     fired.iter().filter(|gate| gate.halts).map(problem).collect()
+}
+
+/// What the gates let through.
+#[derive(Default)]
+pub(super) struct Verdict {
+    /// Collections that are held back.
+    pub(super) held: BTreeSet<String>,
+    /// What is to be said of them.
+    pub(super) problems: Vec<Problem>,
+    /// Gates that the user has overridden.
+    pub(super) overrides: Vec<String>,
+}
+
+/// What the gates let through. Those of a collection hold it back, or the whole run if the job says so; the gate for
+/// the whole looks at what would be published then.
+///
+/// # Errors
+/// The whole run is held back.
+pub(super) fn judge(
+    job: &Job,
+    options: &RunOptions,
+    record: &mut RunRecord,
+    counts: &BTreeMap<String, Counts>,
+    removed: &BTreeSet<String>,
+    before: &Snapshot,
+) -> Result<Verdict> {
+    let mut verdict = Verdict::default();
+    if job.target.is_none() {
+        return Ok(verdict);
+    }
+    let mut counts = counts.clone();
+    // A collection whose file is gone falls to nothing: the gate for a fall is the gate for that too.
+    counts.extend(removed.iter().map(|id| (id.clone(), Counts::default())));
+    let mut fired = look(&job.gates, &counts, &before.collections);
+    if options.accept.is_none() {
+        verdict.held = fired.iter().filter(|gate| gate.halts).filter_map(|gate| gate.collection.clone()).collect();
+    }
+    if options.request.collections.is_empty() {
+        let stay = before.collections.iter().filter(|(id, _)| !counts.contains_key(*id) || verdict.held.contains(*id));
+        let come = counts.iter().filter(|(id, _)| !verdict.held.contains(*id));
+        let mapped = stay.map(|(_, state)| state.counts.mapped).chain(come.map(|(_, counts)| counts.mapped)).sum();
+        fired.extend(look_at_all(&job.gates, mapped));
+    }
+    record.gates.clone_from(&fired);
+    let mut halting = fired.iter().filter(|gate| gate.halts).peekable();
+    if halting.peek().is_none() {
+        return Ok(verdict);
+    }
+    if options.accept.is_some() {
+        let of = |gate: &GateResult| gate.collection.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+        verdict.overrides = halting.map(|gate| format!("{} {}{}", gate.code, of(gate), gate.message)).collect();
+        return Ok(verdict);
+    }
+    let all = job.gates.hold == Hold::Run || verdict.held.len() == counts.len() || halting.any(|gate| gate.collection.is_none());
+    verdict.problems = withheld(&fired, job, &record.id, all, removed);
+    record.withheld = if all { counts.into_keys().collect() } else { verdict.held.clone() };
+    if all { Err(Error { kind: Kind::Withheld, problems: Problems(verdict.problems) }) } else { Ok(verdict) }
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //!
 //! In the order in which a run passes them: [`input`] pins the pages, [`shape`] knows the form of JSON documents, [`key`]
 //! says what is unchanged, [`mod@unit`] groups what is left, [`mod@prepare`] plans it all before a record is read, [`attempt`]
-//! executes a unit, [`carry`] keeps the rows of collections that did not run, `proposal` puts both together, [`unique`]
+//! executes a unit by [`mod@write`], [`carry`] keeps the rows of collections that did not run, `proposal` puts both together, [`unique`]
 //! looks for values that are shared, [`step`] runs SQL over the result, [`gate`] decides whether it may be published,
-//! [`mod@register`] tells the catalog that others read, [`mod@run`] is the whole, and [`record`] what is remembered of it.
+//! [`mod@register`] tells the catalog that others read, [`stop`] is how another process ends it, `watch` what it sees meanwhile, [`mod@run`] is the whole, and [`record`] what is remembered of it.
 //! [`mod@vacuum`] removes what is left of runs and versions that nobody needs.
 
 pub mod attempt;
@@ -20,9 +20,12 @@ pub mod register;
 pub mod run;
 pub mod shape;
 pub mod step;
+pub mod stop;
 pub mod unique;
 pub mod unit;
 pub mod vacuum;
+mod watch;
+pub mod write;
 
 pub use prepare::{Prepared, prepare};
 pub use run::{RunOptions, run};

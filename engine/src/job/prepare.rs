@@ -10,7 +10,7 @@ use schemas::problem::{Problem, Problems};
 use schemas::target::TargetSchema;
 
 use super::proposal::vernacular_schema;
-use super::unit::{RunCollection, Unit, levels, units};
+use super::unit::{Bounds, RunCollection, Unit, levels, units};
 use super::{input, key, shape, step};
 use crate::catalog::glue::names;
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ pub async fn prepare(session: &Session, job: &Job, request: &Request, before: &S
         .partition(|run| request.force || before.collections.get(&run.collection.id).is_none_or(|state| state.key != run.key));
     prepared.unchanged = unchanged.into_iter().map(|run| run.collection.id.clone()).collect();
     let mut problems = Problems::default();
-    for unit in units(changed) {
+    for unit in units(changed, Bounds::of(session)) {
         match plan_unit(session, job, target, &unit, &prepared.parameters).await {
             Ok(planned) => {
                 prepared.warnings.extend(planned.warnings.clone());

@@ -12,7 +12,7 @@ use schemas::problem::{Problem, Problems};
 use schemas::target::TargetSchema;
 
 use super::prepare::{parameters, plan_unit};
-use super::unit::{RunCollection, levels, units};
+use super::unit::{Bounds, RunCollection, levels, units};
 use super::{input, shape};
 use crate::error::{Error, Result};
 use crate::mapping::compose::{KEPT, RECORD};
@@ -61,7 +61,7 @@ pub async fn preview(
     let source = shape::resolved(session, collection, &pinned).await?;
     let store = input::store_of(session, collection)?;
     let run = RunCollection { collection: Arc::clone(collection), source, levels, store, pinned, key: String::new() };
-    let unit = units(vec![run]).remove(0);
+    let unit = units(vec![run], Bounds::of(session)).remove(0);
     let mut with_vernacular = job.clone();
     with_vernacular.output.vernacular = true;
     let planned = plan_unit(session, &with_vernacular, target, &unit, &parameters).await.map_err(Error::mistakes)?;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::gate::GateResult;
 use crate::cost::Receipt;
 use crate::error::{Error, Kind, Result};
+use crate::progress::ProgressCounts;
 use crate::sink::FindingGroup;
 use crate::storage::traffic::TrafficCounts;
 use crate::storage::{Location, durable};
@@ -124,6 +125,12 @@ pub struct RunRecord {
     /// What it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+    /// How far it had come when this was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressCounts>,
+    /// What it used of a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<crate::cluster::Used>,
     /// The warehouse, as a path or URL.
     pub warehouse: String,
     /// What to type next.
@@ -238,10 +245,15 @@ impl RunRecord {
     pub fn become_state(&mut self, state: RunState) {
         self.state = state;
         if state.ended() {
-            let now = Timestamp::now();
-            self.finished_at = Some(now);
-            self.seconds = self.started_at.map_or(0.0, |started| now.duration_since(started).as_millis() as f64 / 1000.0);
+            self.finished_at = Some(self.age());
         }
+    }
+
+    /// Sets how long the run has taken so far; returns now.
+    pub(super) fn age(&mut self) -> Timestamp {
+        let now = Timestamp::now();
+        self.seconds = self.started_at.map_or(0.0, |started| now.duration_since(started).as_millis() as f64 / 1000.0);
+        now
     }
 
     /// Writes the record to `<database>/_runs/<id>.json`, over the one of the state before; of a run that has ended, so

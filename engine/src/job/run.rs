@@ -7,28 +7,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt};
 use schemas::problem::{Problem, Problems};
 use schemas::target::Level;
 
-use super::attempt::{self, Destination};
-use super::gate::{self, GateResult};
+use super::attempt;
+use super::gate::{self, Verdict};
 use super::prepare::{Prepared, Request, prepare};
 use super::proposal::{self, Made};
 use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
 use super::unit::RunCollection;
-use super::{carry, key, register, step, unique};
+use super::watch::Watched;
+use super::write::{Destination, Writing};
+use super::{carry, key, register, step, stop, unique};
 use crate::backend::Backend;
 use crate::catalog::TableName;
 use crate::cost::{Meter, Receipt, Requests};
 use crate::error::{Error, Kind, Result};
-use crate::project::{Hold, Job};
+use crate::progress::Progress;
+use crate::project::Job;
 use crate::query::tables::Overlay;
 use crate::session::Session;
 use crate::sink::{FindingGroup, Manifest};
 use crate::storage::durable;
-use crate::table::{Columns, Counts, DataFile, Database, Operation, Proposal, Snapshot, TableChange, counted, crash_point};
+use crate::table::{Columns, DataFile, Database, Operation, Proposal, Snapshot, TableChange, counted, crash_point};
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
@@ -46,6 +50,8 @@ pub struct RunOptions {
     pub accept: Option<String>,
     /// Where plans run.
     pub backend: Backend,
+    /// A session of this process: each plan is made and run with it too, and has to give the same rows.
+    pub twin: Option<Session>,
 }
 
 /// Runs a job. `stop` resolves when the user wants it stopped; nothing is committed then.
@@ -65,12 +71,19 @@ pub async fn run(
     let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
     let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
     let asked = session.storage.traffic();
-    bury(&database).await;
-    let work = Work { session, job, options, to: &destination };
+    bury(&database, &options.backend).await;
+    let writing = Writing { session, backend: &options.backend, twin: options.twin.as_ref(), to: &destination };
+    let watched = Watched::default();
+    let work = Work { job, options, writing, watched: &watched };
     let outcome = tokio::select! {
         outcome = work.until_commit(&mut record) => outcome,
-        () = stop => Err(Error::new(Kind::Stopped, Problem::error("PR001", "the run was stopped").hint(format!("nothing was published; run again with: pacha run {}", job.name)))),
+        () = stop => Err(stopped(job)),
+        () = stop::asked(&database, &destination.run_id) => Err(stopped(job)),
+        () = watched.report(&database, &session.progress, &options.backend) => Err(stopped(job)),
     };
+    if let (Err(_), Some(cluster)) = (&outcome, options.backend.cluster()) {
+        cluster.cancel_all().await;
+    }
     // Before that nothing was written that could stay behind.
     let wrote = record.state == RunState::Running;
     let outcome = match outcome {
@@ -96,9 +109,13 @@ pub async fn run(
         clean_up(&database, &record.id, error).await;
     }
     record.next = next_command(job, &record);
+    record.cluster = options.backend.cluster().map(|cluster| cluster.used());
+    record.progress = Some(session.progress.counts()).filter(|_| wrote);
+    stop::forget(&database, &record.id).await;
     record.traffic = Some(session.storage.traffic() - asked).filter(|traffic| traffic.requests() > 0);
     let requests = record.traffic.map(Requests::from).unwrap_or_default();
-    record.receipt = Some(Receipt::new(meter.read(), requests, &session.project.settings.prices));
+    record.receipt =
+        Some(Receipt::new(meter.read(), requests, record.cluster.as_ref().map(|used| used.task_seconds), &session.project.settings.prices));
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
     if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
         let written = record.save(&database).await;
@@ -131,10 +148,14 @@ async fn clean_up(database: &Database, run_id: &str, error: &Error) {
 }
 
 /// Ends what runs whose process died have left. It is not this run's business to fail for them.
-async fn bury(database: &Database) {
+async fn bury(database: &Database, backend: &Backend) {
     match record::sweep(database).await {
         Ok(swept) => {
             for (dead, files) in swept {
+                if let Some(cluster) = backend.cluster() {
+                    // The scheduler ends them in time by itself, too.
+                    let _ = cluster.cancel_run(&dead.id).await;
+                }
                 tracing::info!(target: "pacha", "run {} had died: {} files of it removed", dead.id, files.files);
             }
         }
@@ -156,6 +177,11 @@ async fn publish(database: &Database, ready: Ready, record: &mut RunRecord) -> R
     Ok((!ready.withheld.is_empty()).then_some(Error { kind: Kind::Withheld, problems: Problems(ready.withheld) }))
 }
 
+fn stopped(job: &Job) -> Error {
+    let problem = Problem::error("PR001", "the run was stopped");
+    Error::new(Kind::Stopped, problem.hint(format!("nothing was published; run again with: pacha run {}", job.name)))
+}
+
 fn next_command(job: &Job, record: &RunRecord) -> String {
     let total = record.counts.total;
     match record.state {
@@ -171,21 +197,21 @@ fn next_command(job: &Job, record: &RunRecord) -> String {
 }
 
 struct Work<'a> {
-    session: &'a Session,
     job: &'a Arc<Job>,
     options: &'a RunOptions,
-    to: &'a Destination,
+    writing: Writing<'a>,
+    watched: &'a Watched,
 }
 
 impl Work<'_> {
     /// Everything before the commit; nothing to commit if nothing changed.
     async fn until_commit(&self, record: &mut RunRecord) -> Result<Option<Ready>> {
-        let database = &self.to.database;
+        let database = &self.writing.to.database;
         let before = Arc::new(database.snapshot(None).await?);
         if before.version == 0 && database.location().remote() {
             durable::probe(database.location()).await?;
         }
-        let prepared = prepare(self.session, self.job, &self.options.request, &before).await?;
+        let prepared = prepare(self.writing.session, self.job, &self.options.request, &before).await?;
         record.parameters.clone_from(&prepared.parameters);
         record.problems = prepared.warnings.0.iter().map(RecordedProblem::from).collect();
         let removed = self.removed(&before);
@@ -198,7 +224,9 @@ impl Work<'_> {
             return Ok(None);
         }
         record.become_state(RunState::Running);
+        record.cluster = self.options.backend.cluster().map(|cluster| cluster.used());
         record.save(database).await?;
+        self.watched.begin(record);
         crash_point("before-data-files");
         let ran: BTreeSet<String> =
             prepared.units.iter().flat_map(|(unit, _)| &unit.collections).map(|run| run.collection.id.clone()).collect();
@@ -209,10 +237,10 @@ impl Work<'_> {
         record.counts = RunCounts::of(made.counts.clone());
         record.findings = FindingGroup::merged(std::mem::take(&mut made.findings));
         record.problems.extend(without_records(&prepared, &made));
-        let verdict = self.gates(record, &made.counts, &removed, &before)?;
+        let verdict = gate::judge(self.job, self.options, record, &made.counts, &removed, &before)?;
         self.leave_out(&prepared, &mut made, &verdict.held).await?;
         let (ran, removed) = (&ran - &verdict.held, &removed - &verdict.held);
-        let carried = carry::carry(self.session, self.options.backend, self.to, &before, &(&ran | &removed)).await?;
+        let carried = carry::carry(&self.writing, &before, &(&ran | &removed)).await?;
         let mut proposal = self.proposal(&prepared, &before, run_key, &verdict);
         proposal.removed_collections = removed;
         proposal::collections(&mut proposal, &prepared, &made);
@@ -226,15 +254,24 @@ impl Work<'_> {
         let shared = self.unique(&mut proposal, &before, &ran).await?;
         record.findings = FindingGroup::merged(std::mem::take(&mut record.findings).into_iter().chain(shared));
         self.steps(&mut proposal, &prepared, &before).await?;
+        if self.options.backend.cluster().is_some() {
+            self.keep_only(&proposal).await?;
+        }
         crash_point("after-data-files");
         record.remember_tables(&proposal::after(&before, &proposal).tables);
         Ok(Some(Ready { base: Snapshot::clone(&before), proposal, withheld: verdict.problems }))
     }
 
     async fn execute(&self, prepared: &Prepared) -> Result<Made> {
-        let (session, backend, vernacular) = (self.session, self.options.backend, self.job.output.vernacular);
-        let attempts = prepared.units.iter().map(|(unit, planned)| attempt::attempt(session, backend, self.to, unit, planned, vernacular));
-        let manifests: Vec<Manifest> = futures::stream::iter(attempts).buffer_unordered(CONCURRENT_UNITS).try_collect().await?;
+        let progress = &self.writing.session.progress;
+        progress.units.store(prepared.units.len() as u64, Ordering::Relaxed);
+        let attempts = prepared.units.iter().zip(1..).map(|((unit, planned), number)| async move {
+            let manifest = attempt::attempt(&self.writing, &format!("unit-{number}"), unit, planned, self.job.output.vernacular).await;
+            Progress::add(&progress.units_done, 1);
+            manifest
+        });
+        let at_once = self.options.backend.cluster().map_or(CONCURRENT_UNITS, |cluster| cluster.settings.units);
+        let manifests: Vec<Manifest> = futures::stream::iter(attempts).buffer_unordered(at_once).try_collect().await?;
         let mut made = Made::default();
         for manifest in manifests {
             made.take(manifest);
@@ -243,10 +280,24 @@ impl Work<'_> {
         Ok(made)
     }
 
+    /// What lies in the run's folders is what it publishes: attempts that did not count leave files, and an executor that
+    /// writes somewhere else leaves none.
+    async fn keep_only(&self, proposal: &Proposal) -> Result<()> {
+        let below = format!("/data/{}/", self.writing.to.run_id);
+        let added = proposal.tables.iter().flat_map(|(table, change)| change.add.iter().map(move |file| (table, file)));
+        let publish =
+            added.map(|(table, file)| (format!("{table}/data/{}", file.path), file.bytes)).filter(|(path, _)| path.contains(&below));
+        let swept = self.writing.to.database.keep_only(&self.writing.to.run_id, &publish.collect()).await?;
+        if swept.files > 0 {
+            tracing::info!(target: "pacha", "{} of attempts that did not count removed", counted(swept.files, "file"));
+        }
+        Ok(())
+    }
+
     /// What is known of the commit before its tables.
     fn proposal(&self, prepared: &Prepared, before: &Snapshot, run_key: String, verdict: &Verdict) -> Proposal {
         let partial = !self.options.request.collections.is_empty();
-        let mut proposal = Proposal::new(self.to.run_id.clone(), self.job.name.clone());
+        let mut proposal = Proposal::new(self.writing.to.run_id.clone(), self.job.name.clone());
         proposal.run_key = match before.run_keys.get(&self.job.name) {
             // What is withheld is tried again by every run, until it passes or is accepted.
             _ if !verdict.held.is_empty() => None,
@@ -267,7 +318,7 @@ impl Work<'_> {
             return Ok(());
         }
         let written = Arc::new(made.snapshot()?);
-        for (table, carried) in carry::carry(self.session, self.options.backend, self.to, &written, held).await? {
+        for (table, carried) in carry::carry(&self.writing, &written, held).await? {
             made.exchange(&table, carried);
         }
         made.counts.retain(|id, _| !held.contains(id));
@@ -280,7 +331,7 @@ impl Work<'_> {
         if !self.options.request.collections.is_empty() {
             return BTreeSet::new();
         }
-        let jobs = self.session.project.jobs.values().filter(|job| job.database == self.job.database);
+        let jobs = self.writing.session.project.jobs.values().filter(|job| job.database == self.job.database);
         let kept: BTreeSet<&str> = jobs.flat_map(|job| &job.collections).filter(|c| c.enabled).map(|c| c.id.as_str()).collect();
         before.collections.keys().filter(|id| !kept.contains(id.as_str())).cloned().collect()
     }
@@ -296,17 +347,17 @@ impl Work<'_> {
             whole.add(&step.table.value, step.sql.text());
         }
         for input in &self.job.inputs {
-            for (_, meta) in super::input::list(self.session, &input.location.value).await? {
+            for (_, meta) in super::input::list(self.writing.session, &input.location.value).await? {
                 whole.add(meta.location.as_ref(), format!("{:?} {} {}", meta.e_tag, meta.size, meta.last_modified));
             }
         }
         for (database, table) in self.tables_read() {
             // Not the version of the database: a vacuum is one too, and changes nothing.
-            let snapshot = Database::open(self.session.warehouse.join(&database)).snapshot(None).await?;
+            let snapshot = Database::open(self.writing.session.warehouse.join(&database)).snapshot(None).await?;
             let changed_in = snapshot.tables.get(&table).map(|table| table.changed_in);
             let name = TableName::new(database, table);
             whole.add(&name.to_string(), changed_in.unwrap_or(0).to_le_bytes());
-            if let Some(glue) = self.session.glue.as_ref().filter(|_| snapshot.version == 0) {
+            if let Some(glue) = self.writing.session.glue.as_ref().filter(|_| snapshot.version == 0) {
                 whole.add(&name.to_string(), glue.fingerprint(&name).await?.unwrap_or_default());
             }
         }
@@ -315,7 +366,7 @@ impl Work<'_> {
 
     /// Tables of other databases that the steps name.
     fn tables_read(&self) -> BTreeSet<(String, String)> {
-        let state = self.session.context.state();
+        let state = self.writing.session.context.state();
         let named = self.job.steps.iter().filter_map(|step| {
             let dialect = state.config_options().sql_parser.dialect;
             let statement = state.sql_to_statement(step.sql.text(), &dialect).ok()?;
@@ -332,7 +383,7 @@ impl Work<'_> {
         for field in target.fields.iter().filter(|field| field.unique.is_some()) {
             let level = field.unique.unwrap_or(Level::Warn);
             let after = Arc::new(proposal::after(before, proposal));
-            let files = unique::findings(self.session, self.options.backend, self.to, &after, field, level, ran).await?;
+            let files = unique::findings(&self.writing, &after, field, level, ran).await?;
             for file in &files.files {
                 if let Some(change) = proposal.tables.get_mut("findings") {
                     change.add.push(proposal::data_file(file));
@@ -357,10 +408,10 @@ impl Work<'_> {
     async fn steps(&self, proposal: &mut Proposal, prepared: &Prepared, before: &Arc<Snapshot>) -> Result<()> {
         for (done, one) in self.job.steps.iter().enumerate() {
             let after = Arc::new(proposal::after(before, proposal));
-            let overlay = Overlay { database: Some((self.to.database.clone(), after)), inputs: BTreeMap::new() };
-            let frame = step::plan(self.session, self.job, one, &overlay, &prepared.parameters).await?;
+            let overlay = Overlay { database: Some((self.writing.to.database.clone(), after)), inputs: BTreeMap::new() };
+            let frame = step::plan(self.writing.session, self.job, one, &overlay, &prepared.parameters).await?;
             let columns = Columns::new(&step::schema(&frame)).map_err(Error::from)?;
-            let manifest = step::execute(self.session, self.options.backend, self.to, &one.table.value, frame).await?;
+            let manifest = step::execute(&self.writing, &format!("step-{}", one.table.value), &one.table.value, &frame).await?;
             tracing::debug!(step = done, table = one.table.value, "step written");
             let add = manifest.files.iter().map(proposal::data_file).map(|file| DataFile { collections: Vec::new(), ..file }).collect();
             let change = TableChange { operation: Operation::Replace, schema: columns, add, remove: Vec::new() };
@@ -368,59 +419,6 @@ impl Work<'_> {
         }
         Ok(())
     }
-
-    /// What the gates let through. Those of a collection hold it back, or the whole run if the job says so; the gate for
-    /// the whole looks at what would be published then.
-    fn gates(
-        &self,
-        record: &mut RunRecord,
-        counts: &BTreeMap<String, Counts>,
-        removed: &BTreeSet<String>,
-        before: &Snapshot,
-    ) -> Result<Verdict> {
-        let mut verdict = Verdict::default();
-        if self.job.target.is_none() {
-            return Ok(verdict);
-        }
-        let mut counts = counts.clone();
-        // A collection whose file is gone falls to nothing: the gate for a fall is the gate for that too.
-        counts.extend(removed.iter().map(|id| (id.clone(), Counts::default())));
-        let mut fired = gate::look(&self.job.gates, &counts, &before.collections);
-        if self.options.accept.is_none() {
-            verdict.held = fired.iter().filter(|gate| gate.halts).filter_map(|gate| gate.collection.clone()).collect();
-        }
-        if self.options.request.collections.is_empty() {
-            let stay = before.collections.iter().filter(|(id, _)| !counts.contains_key(*id) || verdict.held.contains(*id));
-            let come = counts.iter().filter(|(id, _)| !verdict.held.contains(*id));
-            let mapped = stay.map(|(_, state)| state.counts.mapped).chain(come.map(|(_, counts)| counts.mapped)).sum();
-            fired.extend(gate::look_at_all(&self.job.gates, mapped));
-        }
-        record.gates.clone_from(&fired);
-        let mut halting = fired.iter().filter(|gate| gate.halts).peekable();
-        if halting.peek().is_none() {
-            return Ok(verdict);
-        }
-        if self.options.accept.is_some() {
-            let of = |gate: &GateResult| gate.collection.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
-            verdict.overrides = halting.map(|gate| format!("{} {}{}", gate.code, of(gate), gate.message)).collect();
-            return Ok(verdict);
-        }
-        let all = self.job.gates.hold == Hold::Run || verdict.held.len() == counts.len() || halting.any(|gate| gate.collection.is_none());
-        verdict.problems = gate::withheld(&fired, self.job, &record.id, all, removed);
-        record.withheld = if all { counts.into_keys().collect() } else { verdict.held.clone() };
-        if all { Err(Error { kind: Kind::Withheld, problems: Problems(verdict.problems) }) } else { Ok(verdict) }
-    }
-}
-
-/// What the gates let through.
-#[derive(Default)]
-struct Verdict {
-    /// Collections that are held back.
-    held: BTreeSet<String>,
-    /// What is to be said of them.
-    problems: Vec<Problem>,
-    /// Gates that the user has overridden.
-    overrides: Vec<String>,
 }
 
 /// The record of a run that has found everything published already.

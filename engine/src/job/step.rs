@@ -12,13 +12,12 @@ use datafusion::logical_expr::{Expr, cast};
 use schemas::problem::{Problem, Problems, Source};
 use schemas::target::type_name;
 
-use super::attempt::Destination;
-use crate::backend::Backend;
+use super::write::Writing;
 use crate::error::{Error, Result};
 use crate::project::{Job, Step};
 use crate::query::{self, tables::Overlay};
 use crate::session::Session;
-use crate::sink::{Manifest, SinkExec, SinkMode};
+use crate::sink::{Manifest, SinkMode};
 use crate::sql::{mistake, parse};
 use crate::table::{Columns, Database, Snapshot};
 
@@ -167,14 +166,10 @@ pub fn schema(frame: &DataFrame) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Executes a step into files of its table.
+/// Executes a query into files of a table; `name` is what the run calls it.
 ///
 /// # Errors
 /// The query failed.
-pub async fn execute(session: &Session, backend: Backend, to: &Destination, table: &str, frame: DataFrame) -> Result<Manifest> {
-    let failed = |error: datafusion::error::DataFusionError| mistake::running(&error);
-    let plan = frame.create_physical_plan().await.map_err(failed)?;
-    let spec = to.spec(SinkMode::Rows { table: table.to_owned() });
-    let sink = Arc::new(SinkExec::new(plan, Arc::new(spec)));
-    Manifest::from_batches(&backend.execute(sink, session.context.task_ctx()).await?)
+pub async fn execute(writing: &Writing<'_>, name: &str, table: &str, frame: &DataFrame) -> Result<Manifest> {
+    writing.write(name, &SinkMode::Rows { table: table.to_owned() }, frame.logical_plan(), |_| Ok(())).await
 }

@@ -15,11 +15,9 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, cast, lit};
 use schemas::target::{Level, TargetField};
 
-use super::attempt::Destination;
 use super::step;
-use crate::backend::Backend;
+use super::write::Writing;
 use crate::error::Result;
-use crate::session::Session;
 use crate::sink::Manifest;
 use crate::sql::mistake;
 use crate::table::{Snapshot, TableVersion};
@@ -29,9 +27,7 @@ use crate::table::{Snapshot, TableVersion};
 /// # Errors
 /// The table that is to be cannot be read, or the findings cannot be written.
 pub async fn findings(
-    session: &Session,
-    backend: Backend,
-    to: &Destination,
+    writing: &Writing<'_>,
     after: &Arc<Snapshot>,
     field: &TargetField,
     level: Level,
@@ -39,10 +35,10 @@ pub async fn findings(
 ) -> Result<Manifest> {
     let name = field.name.as_str();
     let failed = |error: DataFusionError| mistake::running(&error);
-    let Some(mapped) = TableVersion::new(&to.database, after, "mapped")? else { return Ok(Manifest::default()) };
+    let Some(mapped) = TableVersion::new(&writing.to.database, after, "mapped")? else { return Ok(Manifest::default()) };
     let named = |name: &str| Expr::Column(Column::from_name(name));
     let mapped: Arc<dyn TableProvider> = Arc::new(mapped);
-    let all = || session.context.read_table(Arc::clone(&mapped)).map_err(failed);
+    let all = || writing.session.context.read_table(Arc::clone(&mapped)).map_err(failed);
     let shared = all()?
         .filter(named(name).is_not_null())
         .and_then(|rows| rows.aggregate(vec![named(name).alias("_shared")], vec![count(lit(1)).alias("_times")]))
@@ -69,5 +65,5 @@ pub async fn findings(
             ])
         })
         .map_err(failed)?;
-    step::execute(session, backend, to, "findings", rows).await
+    step::execute(writing, &format!("unique-{name}"), "findings", &rows).await
 }

@@ -14,13 +14,28 @@ use crate::mapping::Level;
 use crate::mapping::compose::{VERNACULAR, reads};
 use crate::project::{Collection, Project};
 use crate::scan::PinnedCollection;
+use crate::session::{Plans, Session};
 use crate::sink::Reread;
 use crate::sql::mistake;
 
-/// A unit takes no more bytes than this, unless one collection alone has more.
-const UNIT_BYTES: u64 = 8 << 30;
-/// A unit takes no more pages than this, unless one collection alone has more.
-const UNIT_PAGES: usize = 50_000;
+/// What a unit takes at most, unless one collection alone has more.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of pages.
+    pub bytes: u64,
+    /// Pages.
+    pub pages: usize,
+}
+
+impl Bounds {
+    /// In one process large units are cheap; on a cluster one is what a lost executor costs, and its pages travel by name.
+    pub fn of(session: &Session) -> Self {
+        match session.plans {
+            Plans::Embedded => Self { bytes: 8 << 30, pages: 50_000 },
+            Plans::Cluster(_) => Self { bytes: session.project.settings.cluster.unit_bytes, pages: 20_000 },
+        }
+    }
+}
 
 /// A collection of a run: what the project says, what is pinned, how it is read and mapped.
 #[derive(Debug, Clone)]
@@ -55,11 +70,11 @@ pub struct Unit {
 }
 
 /// Groups collections into units, in order of the first collection of each.
-pub fn units(collections: Vec<RunCollection>) -> Vec<Unit> {
+pub fn units(collections: Vec<RunCollection>, bounds: Bounds) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     for collection in collections {
         let (bytes, pages) = (collection.pinned.bytes(), collection.pinned.pages.len());
-        match units.iter_mut().find(|unit| unit.takes(&collection, bytes, pages)) {
+        match units.iter_mut().find(|unit| unit.takes(&collection, bytes, pages, bounds)) {
             Some(unit) => {
                 unit.bytes += bytes;
                 unit.pages += pages;
@@ -79,13 +94,13 @@ pub fn units(collections: Vec<RunCollection>) -> Vec<Unit> {
 }
 
 impl Unit {
-    fn takes(&self, next: &RunCollection, bytes: u64, pages: usize) -> bool {
+    fn takes(&self, next: &RunCollection, bytes: u64, pages: usize, bounds: Bounds) -> bool {
         let same_source = Arc::ptr_eq(&self.source, &next.source) || self.source == next.source;
         Arc::ptr_eq(&self.levels, &next.levels)
             && same_source
             && self.store == next.store
-            && self.bytes + bytes <= UNIT_BYTES
-            && self.pages + pages <= UNIT_PAGES
+            && self.bytes + bytes <= bounds.bytes
+            && self.pages + pages <= bounds.pages
     }
 
     /// How its pages are read again, for withheld records.

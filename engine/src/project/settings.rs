@@ -5,13 +5,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemas::document::{self, Placed, Table};
 use schemas::problem::{Place, Problem, Problems, Source};
 
 use super::cloud::{AwsSettings, GlueSettings, S3Settings};
+use super::cluster::ClusterSettings;
 use super::code;
 use crate::cost::Prices;
+use crate::table::vacuum::age;
 
 /// Where tables are registered by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct Settings {
     pub s3: S3Settings,
     /// The Glue catalog.
     pub glue: GlueSettings,
+    /// Executors, for runs on a cluster.
+    pub cluster: ClusterSettings,
     /// What AWS charges, for receipts.
     pub prices: Prices,
 }
@@ -206,6 +211,7 @@ impl Head {
         top.table("aws", |table| self.settings.aws.apply(table));
         top.table("s3", |table| self.settings.s3.apply(table));
         top.table("glue", |table| self.settings.glue.apply(table));
+        top.table("cluster", |table| self.settings.cluster.apply(table));
         top.table("prices", |table| self.settings.prices.apply(table));
     }
 
@@ -264,7 +270,7 @@ fn read_share(table: &mut Table<'_, '_>, key: &'static str, share: &mut f64) {
     }
 }
 
-fn read_size(table: &mut Table<'_, '_>, key: &'static str) -> Option<u64> {
+pub(super) fn read_size(table: &mut Table<'_, '_>, key: &'static str) -> Option<u64> {
     let written = table.string(key)?;
     let size = parse_size(&written.value);
     if size.is_none() {
@@ -272,6 +278,16 @@ fn read_size(table: &mut Table<'_, '_>, key: &'static str) -> Option<u64> {
         report_range(table, &message, &format!("write {key} = \"64MiB\"; units are B, KB, MB, GB, KiB, MiB, GiB"), written.span);
     }
     size
+}
+
+pub(super) fn read_duration(table: &mut Table<'_, '_>, key: &'static str) -> Option<Duration> {
+    let written = table.string(key)?;
+    let duration = age(&written.value).and_then(|age| Duration::try_from(age).ok()).filter(|age| !age.is_zero());
+    if duration.is_none() {
+        let message = format!("{key} cannot be \"{}\": it is no length of time", written.value);
+        report_range(table, &message, &format!("write {key} = \"10m\"; units are s, m, h, d"), written.span);
+    }
+    duration
 }
 
 /// Bytes of `64MiB`, `1.5 GB` or `4096`; none for zero and for what is no size.

@@ -224,9 +224,9 @@ async fn every_row_goes_where_it_belongs_and_the_counts_add_up() {
     assert_eq!(text(&mapped, "page")[0].as_deref(), Some("0.xml"));
     let harvested = read(&context, &manifest, "vernacular_oai_dc").await;
     assert_eq!(ids(&harvested), ["deleted", "mapped", "neither", "odd", "skipped", "warned", "withheld"]);
-    let progress = Progress::of(&context.task_ctx()).read();
-    assert_eq!((progress.0, progress.1), (8, 1));
-    assert_eq!(progress.2, manifest.files.iter().map(|file| file.bytes).sum::<u64>());
+    let progress = Progress::of(&context.task_ctx()).counts();
+    assert_eq!((progress.records, progress.pages), (8, 1));
+    assert_eq!(progress.bytes_written, manifest.files.iter().map(|file| file.bytes).sum::<u64>());
 }
 
 #[tokio::test]

@@ -3,15 +3,16 @@
 //! They are invisible to readers, and cost room. They are looked for run by run, never by age or by what the newest
 //! version does not name: an older version's files are still needed, and another run's may be about to be published.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
+use schemas::problem::Problem;
 use serde::Serialize;
 
 use super::log::Database;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -51,22 +52,45 @@ impl Database {
         Ok(found)
     }
 
+    /// Compares what lies in a run's folders with the files that it is about to publish: path below the database, and bytes.
+    /// Files that are not among them are of attempts that did not count, and are removed.
+    ///
+    /// # Errors
+    /// A file that is to be published is not there, or not as long as was said; or the store fails.
+    pub async fn keep_only(&self, run_id: &str, publish: &BTreeMap<String, u64>) -> Result<Swept> {
+        let mut wanted: BTreeMap<ObjectPath, u64> =
+            publish.iter().map(|(path, bytes)| (self.location().join(path).prefix, *bytes)).collect();
+        let mut strays = Vec::new();
+        for file in self.strays(run_id).await? {
+            match wanted.remove(&file.location) {
+                Some(bytes) if bytes == file.size => {}
+                Some(bytes) => {
+                    let message = format!("{} has {} bytes, and should have {bytes}", file.location, file.size);
+                    return Err(Error::failed(
+                        Problem::error("PG412", message).hint("nothing was published; run again, and report this if it stays"),
+                    ));
+                }
+                None => strays.push(file),
+            }
+        }
+        if let Some((path, _)) = wanted.first_key_value() {
+            let problem = Problem::error("PG412", format!("{path} was written by an executor and is not in the warehouse"));
+            return Err(Error::failed(
+                problem.hint("give all executors the same warehouse as this client: a bucket, or a directory that all share"),
+            ));
+        }
+        let swept = Swept { files: strays.len() as u64, bytes: strays.iter().map(|file| file.size).sum() };
+        self.delete(strays).await.map(|()| swept)
+    }
+
     /// Removes [`Self::strays`]. Only for a run that has ended: one that lives would lose what it is about to publish.
     ///
     /// # Errors
     /// As for [`Self::strays`], or a file cannot be removed.
     pub async fn remove_strays(&self, run_id: &str) -> Result<Swept> {
         let strays = self.strays(run_id).await?;
-        // By the thousand, where the store has a request for that.
-        let paths = futures::stream::iter(strays.iter().map(|file| Ok(file.location.clone())).collect::<Vec<_>>()).boxed();
-        let mut removed = self.location().store.delete_stream(paths);
-        while let Some(outcome) = removed.next().await {
-            match outcome {
-                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(self.location().failed("delete", &error)),
-            }
-        }
         let mut swept = Swept { files: strays.len() as u64, bytes: strays.iter().map(|file| file.size).sum() };
+        self.delete(strays).await?;
         if let Some(root) = self.location().local_path() {
             for table in self.directories().await? {
                 let directory = root.join(&table).join("data").join(run_id);
@@ -76,6 +100,19 @@ impl Database {
             }
         }
         Ok(swept)
+    }
+
+    async fn delete(&self, files: Vec<ObjectMeta>) -> Result<()> {
+        // By the thousand, where the store has a request for that.
+        let paths = futures::stream::iter(files.into_iter().map(|file| Ok(file.location))).boxed();
+        let mut removed = self.location().store.delete_stream(paths);
+        while let Some(outcome) = removed.next().await {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.location().failed("delete", &error)),
+            }
+        }
+        Ok(())
     }
 
     /// Names of the directories that may be tables.

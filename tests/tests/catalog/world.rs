@@ -12,7 +12,7 @@ use engine::aws::Aws;
 use engine::catalog::glue::{Publication, Publish};
 use engine::project::{CatalogKind, GlueSettings, Partitions, Project};
 use engine::query::{self, tables::Overlay};
-use engine::session::{Session, session_as};
+use engine::session::{Plans, Session, session_as};
 use engine::table::{Columns, DataFile, Database, Operation, Proposal, RowHash, TableChange, Version};
 use pacha_tests::glue::{FakeGlue, REGION};
 use schemas::problem::Source;
@@ -53,7 +53,7 @@ impl World {
 /// The session of a project that registers its tables in Glue, wherever its warehouse is.
 pub(crate) fn open(mut project: Project, credentials: Credentials) -> Session {
     project.catalog = CatalogKind::Glue;
-    session_as(&Arc::new(project), Arc::new(Aws::with_credentials(credentials, REGION))).unwrap()
+    session_as(&Arc::new(project), Arc::new(Aws::with_credentials(credentials, REGION)), Plans::Embedded).unwrap()
 }
 
 pub(crate) fn database(session: &Session, name: &str) -> Database {

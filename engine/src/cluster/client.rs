@@ -1,0 +1,353 @@
+//! The client of a cluster: finds the scheduler, sees that all are of one build, submits plans and follows them.
+//!
+//! A plan is made here and submitted as it is, by a call of our own: the job's id is known at once, and only the settings
+//! named here travel. Whether what came back may count is decided by [`super::clean`], what happens if not by
+//! [`super::submit`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use ballista_core::client::BallistaClient;
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation, RemoveSessionParams,
+    execute_query_result, job_status,
+};
+use ballista_core::version::insert_version_header;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::{StreamExt, TryStreamExt};
+use schemas::problem::Problem;
+use tonic::transport::Channel;
+
+use super::address::Address;
+use super::identity::{Identity, digest_of};
+use super::tls::Tls;
+use super::view::{EXECUTORS, ExecutorView, IDENTITY, JOBS, JobView};
+use super::{MESSAGE_BYTES, get, travel};
+use crate::error::{Error, Result};
+use crate::project::ClusterSettings;
+use crate::storage::Location;
+
+/// Results that are read at a time.
+const READS: usize = 4;
+/// A result is small; an executor that does not give it in this time is lost.
+const READ_TIME: Duration = Duration::from_secs(60);
+/// How long a stopped run waits for its tasks to end.
+const STOP_TIME: Duration = Duration::from_secs(15);
+
+/// A scheduler that answers, and what this process has under way there.
+pub struct Cluster {
+    /// As the user wrote it, `df://host:port`.
+    pub address: String,
+    /// How patient to be, and how large a unit is.
+    pub settings: ClusterSettings,
+    channel: Channel,
+    tls: Option<Arc<Tls>>,
+    /// Jobs that are submitted and not known to have ended.
+    open: Mutex<BTreeSet<String>>,
+    used: Mutex<Used>,
+}
+
+/// What a run used of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Used {
+    /// The scheduler.
+    pub scheduler: String,
+    /// Executors that ran tasks of it.
+    pub executors: BTreeSet<String>,
+    /// Units that came to their end.
+    pub units: u64,
+    /// Jobs that were submitted; more than units where some did not count.
+    pub jobs: u64,
+    /// Stages that these were cut into.
+    pub stages: u64,
+    /// Tasks that ended.
+    pub tasks: u64,
+    /// Seconds that tasks took, added up over all vcores.
+    pub task_seconds: f64,
+    /// Why units were submitted again.
+    pub again: Vec<String>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster {{ address: {} }}", self.address)
+    }
+}
+
+/// How a job ended.
+pub(super) enum Outcome {
+    /// It goes on.
+    Running,
+    /// It is called successful; its results are there.
+    Successful(Vec<PartitionLocation>),
+    /// It failed, with this text.
+    Failed(String),
+    /// The scheduler has never heard of it: it was started again.
+    Unknown,
+}
+
+impl Cluster {
+    /// Finds the scheduler at `df://host:port` and compares builds.
+    ///
+    /// # Errors
+    /// The address is none, nobody answers there, or somebody of another build.
+    pub async fn connect(address: &str, settings: &ClusterSettings, root: &Path) -> Result<Self> {
+        let address: Address = address.parse()?;
+        let tls = Tls::read(&settings.tls_files(root))?;
+        let channel = address.connect(tls.as_ref()).await?;
+        let address = address.to_string();
+        let cluster = Self {
+            used: Mutex::new(Used { scheduler: address.clone(), ..Used::default() }),
+            address,
+            settings: settings.clone(),
+            channel,
+            tls,
+            open: Mutex::default(),
+        };
+        let ours = Identity::current();
+        let theirs: Identity = get::get(cluster.channel.clone(), IDENTITY).await.map_err(|error| no_scheduler(&cluster.address, &error))?;
+        ours.agrees("this client", &theirs, &format!("the scheduler at {}", cluster.address))?;
+        for executor in cluster.executors().await? {
+            if digest_of(&executor.id) != Some(&ours.digest) {
+                let message =
+                    format!("executor {} at {}:{} is not of the build of this client, {ours}", executor.id, executor.host, executor.port);
+                return Err(Error::configuration(Problem::error("PK702", message).hint("run the same build of pacha in all places")));
+            }
+        }
+        Ok(cluster)
+    }
+
+    /// The executors that are registered.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub async fn executors(&self) -> Result<Vec<ExecutorView>> {
+        get::get(self.channel.clone(), EXECUTORS).await
+    }
+
+    /// The jobs that run or have lately ended.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub async fn jobs(&self) -> Result<Vec<JobView>> {
+        get::get(self.channel.clone(), JOBS).await
+    }
+
+    /// A job, if the scheduler knows it.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub async fn job(&self, id: &str) -> Result<Option<JobView>> {
+        get::find(self.channel.clone(), &format!("{JOBS}/{id}")).await
+    }
+
+    /// Tasks that a plan should be cut into: as set, or enough that executors of unequal speed end together.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub async fn partitions(&self) -> Result<usize> {
+        if self.settings.partitions > 0 {
+            return Ok(self.settings.partitions);
+        }
+        let vcores: u32 = self.executors().await?.iter().filter(|executor| !executor.terminating).map(|executor| executor.vcores).sum();
+        // Where none is there yet, nobody knows how many will come.
+        Ok(if vcores == 0 { 16 } else { 2 * vcores as usize })
+    }
+
+    /// What was used so far.
+    pub fn used(&self) -> Used {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note(&self, note: impl FnOnce(&mut Used)) {
+        note(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn scheduler(&self) -> SchedulerGrpcClient<Channel> {
+        SchedulerGrpcClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
+    }
+
+    /// Submits a plan under a name; returns the job's id.
+    pub(super) async fn submit(&self, plan: Arc<dyn ExecutionPlan>, name: &str) -> Result<String> {
+        let bytes = travel::bytes(plan, name)?;
+        let set = |key: &str, value: &str| KeyValuePair { key: key.into(), value: Some(value.into()) };
+        let session_id = uuid::Uuid::now_v7().to_string();
+        let mut request = tonic::Request::new(ExecuteQueryParams {
+            query: Some(Query::PhysicalPlan(bytes)),
+            session_id: session_id.clone(),
+            operation_id: uuid::Uuid::now_v7().to_string(),
+            settings: vec![
+                set("ballista.job.name", name),
+                set("ballista.scheduler.max_partitions_per_task", "1"),
+                set("ballista.planner.adaptive.enabled", "false"),
+            ],
+        });
+        insert_version_header(request.metadata_mut());
+        let answer = self.scheduler().execute_query(request).await.map_err(|status| self.refused(&status))?;
+        // A session is only the settings of its job, which has a copy.
+        let _ = self.scheduler().remove_session(RemoveSessionParams { session_id }).await;
+        match answer.into_inner().result {
+            Some(execute_query_result::Result::Success(success)) => {
+                self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(success.job_id.clone());
+                self.note(|used| used.jobs += 1);
+                Ok(success.job_id)
+            }
+            refused => {
+                let problem = Problem::error("PK736", format!("the scheduler at {} cannot read the plan of {name}", self.address));
+                tracing::debug!(?refused, "plan refused");
+                Err(Error::failed(problem.hint("run the same build of pacha in all places; report this if they are")))
+            }
+        }
+    }
+
+    /// How a job stands.
+    pub(super) async fn outcome(&self, job_id: &str) -> Result<Outcome> {
+        let asked = self.scheduler().get_job_status(GetJobStatusParams { job_id: job_id.into() }).await;
+        let status = asked.map_err(|status| self.refused(&status))?.into_inner().status.and_then(|status| status.status);
+        Ok(match status {
+            None => Outcome::Unknown,
+            Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => Outcome::Running,
+            Some(job_status::Status::Failed(job)) => Outcome::Failed(job.error),
+            Some(job_status::Status::Successful(job)) => Outcome::Successful(job.partition_location),
+        })
+    }
+
+    /// The results that can be read, each with all its batches. One that cannot is lost with its executor.
+    pub(super) async fn results(&self, locations: Vec<PartitionLocation>) -> Vec<Vec<RecordBatch>> {
+        let clients = tokio::sync::Mutex::new(BTreeMap::new());
+        let reads = locations.into_iter().map(|location| self.result(location, &clients));
+        let results: Vec<_> = futures::stream::iter(reads).buffered(READS).collect().await;
+        results.into_iter().flatten().collect()
+    }
+
+    async fn result(
+        &self,
+        location: PartitionLocation,
+        clients: &tokio::sync::Mutex<BTreeMap<(String, u16), BallistaClient>>,
+    ) -> Option<Vec<RecordBatch>> {
+        let (layout, file) = (location.layout(), location.file_id);
+        let (executor, partition) = (location.executor_meta?, location.partition_id?);
+        let at = (executor.host.clone(), u16::try_from(executor.port).ok()?);
+        let read = async {
+            let known = clients.lock().await.get(&at).cloned();
+            let mut client = match known {
+                Some(client) => client,
+                None => {
+                    let custom = self.tls.as_ref().map(|tls| Arc::new(BallistaConfigGrpcEndpoint::new(tls.endpoints())));
+                    let client = BallistaClient::try_new(&at.0, at.1, MESSAGE_BYTES, self.tls.is_some(), custom, 1, 200, 0, 0).await;
+                    let client = client.map_err(|error| error.to_string())?;
+                    clients.lock().await.insert(at.clone(), client.clone());
+                    client
+                }
+            };
+            let rows =
+                client.fetch_partition(&executor.id, &partition.into(), file, layout, true).await.map_err(|error| error.to_string())?;
+            rows.try_collect::<Vec<_>>().await.map_err(|error| error.to_string())
+        };
+        match tokio::time::timeout(READ_TIME, read).await {
+            Ok(Ok(batches)) => Some(batches),
+            Ok(Err(error)) => {
+                tracing::debug!(executor = executor.id, "a result cannot be read: {error}");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The job has ended; what executors keep of it is not needed any more.
+    pub(super) async fn ended(&self, job_id: &str) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(job_id);
+        let _ = self.scheduler().clean_job_data(CleanJobDataParams { job_id: job_id.into(), remove_stage_ids: Vec::new() }).await;
+    }
+
+    /// Ends a job and waits until none of its tasks runs any more, or for as long as is decent.
+    pub(super) async fn cancel(&self, job_id: &str) {
+        let asked = self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await;
+        if asked.is_ok() {
+            let over = async {
+                while let Ok(Some(job)) = self.job(job_id).await {
+                    if job.stages.iter().all(|stage| stage.running == 0) {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let _ = tokio::time::timeout(STOP_TIME, over).await;
+        }
+        self.ended(job_id).await;
+    }
+
+    /// Ends whatever this process still has under way: after a stop or a failure no task may go on.
+    pub async fn cancel_all(&self) {
+        let open: Vec<String> = self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        futures::future::join_all(open.iter().map(|job| self.cancel(job))).await;
+    }
+
+    /// Ends the jobs of a run whose client is gone.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub async fn cancel_run(&self, run_id: &str) -> Result<usize> {
+        let jobs = self.jobs().await?;
+        let of_run = |job: &&JobView| job.name.split('/').next() == Some(run_id) && !job.state.ended();
+        let jobs: Vec<String> = jobs.iter().filter(of_run).map(|job| job.id.clone()).collect();
+        futures::future::join_all(jobs.iter().map(|job| self.cancel(job))).await;
+        Ok(jobs.len())
+    }
+
+    /// Whether the executors can be expected to see a warehouse; what is to be said if that is not sure.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn shares(&self, warehouse: &Location) -> Result<Option<Problem>> {
+        let share = "set a warehouse that all processes see, such as s3://bucket/prefix";
+        match warehouse.url.scheme() {
+            "memory" => Err(Error::configuration(
+                Problem::error("PK705", format!("the warehouse {warehouse} is in the memory of this process")).hint(share),
+            )),
+            "file" if !self.loopback() => {
+                let message = format!(
+                    "the warehouse {} is on the disk of this machine; the executors of {} must have it too",
+                    warehouse.full(),
+                    self.address
+                );
+                Ok(Some(Problem::warning("PK706", message).hint(share)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn loopback(&self) -> bool {
+        let host = self.address.trim_start_matches("df://").rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    fn refused(&self, status: &tonic::Status) -> Error {
+        lost(&self.address, &format!("{:?}: {}", status.code(), status.message()))
+    }
+}
+
+/// A scheduler that answered before and does not now.
+pub(super) fn lost(address: &str, reason: &str) -> Error {
+    tracing::debug!("the scheduler does not answer: {reason}");
+    let problem = Problem::error("PK701", format!("the scheduler at {address} does not answer any more"));
+    Error::failed(problem.hint("look whether its process runs; start it again and run the job again"))
+}
+
+fn no_scheduler(address: &str, error: &Error) -> Error {
+    let problem = Problem::error(
+        "PK701",
+        format!(
+            "what answers at {address} is no scheduler of pacha: {}",
+            error.problems.0.first().map_or("", |problem| problem.message.as_str())
+        ),
+    );
+    Error::failed(problem.hint("name the address that `pacha scheduler` printed; a scheduler with TLS wants cluster.ca here too"))
+}

@@ -1,0 +1,78 @@
+//! A plan as bytes, and which plans have none.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion_datasource::source::DataSourceExec;
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use schemas::problem::Problem;
+
+use super::MESSAGE_BYTES;
+use crate::codec::codec;
+use crate::error::{Error, Kind, Result};
+use crate::sql::mistake;
+
+/// The plan as it is submitted; `name` is what the run calls it.
+///
+/// # Errors
+/// It cannot run on a cluster, or is larger than a message.
+pub(super) fn bytes(plan: Arc<dyn ExecutionPlan>, name: &str) -> Result<Vec<u8>> {
+    divisible(&plan)?;
+    let mut bytes = Vec::new();
+    PhysicalPlanNode::try_from_physical_plan(plan, codec().as_ref())
+        .and_then(|plan| plan.try_encode(&mut bytes))
+        .map_err(|error| cannot_travel(&error))?;
+    if bytes.len() > MESSAGE_BYTES {
+        let message = format!("the plan of {name} has {} bytes, and a message {MESSAGE_BYTES} at most", bytes.len());
+        return Err(Error::configuration(Problem::error("PK735", message).hint("set cluster.unit_bytes lower, or join small pages")));
+    }
+    Ok(bytes)
+}
+
+/// Ballista cuts a stage into tasks at leaves that it knows. Any other leaf of several partitions would be whole in every
+/// task, and its rows many times in the result, without an error.
+fn divisible(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let children = plan.children();
+    if children.is_empty() && plan.output_partitioning().partition_count() > 1 && plan.downcast_ref::<DataSourceExec>().is_none() {
+        let problem = Problem::error("PK734", format!("{} cannot run on a cluster: nothing there can divide it", plan.name()));
+        return Err(Error::configuration(problem.hint("run the job in this process, without --cluster")));
+    }
+    children.into_iter().try_for_each(divisible)
+}
+
+/// A node that has no form as bytes.
+fn cannot_travel(error: &datafusion::error::DataFusionError) -> Error {
+    let text = error.strip_backtrace();
+    let what = if text.contains("RecursiveQueryExec") || text.contains("WorkTable") { "WITH RECURSIVE" } else { "a part of this query" };
+    tracing::debug!("no form as bytes: {text}");
+    match mistake::ours(error) {
+        Some(error) => error.clone(),
+        None => Error::new(
+            Kind::Configuration,
+            Problem::error("PK734", format!("{what} cannot run on a cluster"))
+                .hint("run the job in this process, without --cluster; other jobs can still use the cluster"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::project::Project;
+    use crate::session::cluster_session;
+
+    async fn refused(sql: &str) -> String {
+        let session = cluster_session(&Arc::new(Project::bare(Path::new("/"))), 4).unwrap();
+        let plan = session.context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        bytes(plan, "run/step-x").unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_recursive_query_is_refused_by_name_with_a_way_out() {
+        let text = refused("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT sum(i) FROM n").await;
+        assert!(text.contains("PK734") && text.contains("WITH RECURSIVE") && text.contains("without --cluster"), "{text}");
+    }
+}
