@@ -1,5 +1,29 @@
-//! When and where jobs run. Today: the schedules of jobs, read and checked.
+//! When and where jobs run: the processes of a cluster, and the schedules of jobs.
 //!
 //! * [`trigger`]: what makes a job run; a [`trigger::Schedule`] is a cron expression.
+//! * [`scheduler`]: the process that hands out tasks. [`state`] is what it knows, read from Ballista by `view`; `http` and
+//!   `metrics` show it; `admission` lets executors in.
+//! * [`executor`]: the process that runs them.
+//! * [`local`]: a cluster of this machine, for one run.
+//! * `member`: what its processes take from a session; `listen`: where they may listen, and `tls`: to whom; `folder`: what they leave behind.
+//!
+//! All of Ballista's servers are called from here, and from nowhere else.
 
+mod admission;
+pub mod executor;
+mod folder;
+mod http;
+mod listen;
+pub mod local;
+mod member;
+mod metrics;
+pub mod scheduler;
+pub mod state;
+mod tls;
 pub mod trigger;
+mod view;
+
+pub use executor::{ExecutorOptions, ExecutorReady, Stop};
+pub use local::LocalCluster;
+pub use scheduler::{SchedulerOptions, SchedulerReady};
+pub use state::SchedulerState;
