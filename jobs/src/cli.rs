@@ -1,6 +1,8 @@
 //! The whole command line, as data. Every doc comment is help text.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 use engine::Error;
@@ -99,9 +101,32 @@ pub(crate) enum Command {
         /// Publishes what gates would hold back; the reason is recorded
         #[arg(long, value_name = "REASON")]
         accept: Option<String>,
+        /// Runs on the executors of a scheduler, df://host:port, or of a cluster for this run alone, local[N]
+        #[arg(long, value_name = "WHERE")]
+        cluster: Option<String>,
+        /// Runs in this process too, and publishes only if both give the same rows
+        #[arg(long, requires = "cluster")]
+        verify: bool,
         #[command(flatten)]
         format: ResultFormat,
     },
+    /// Stops a run, wherever it runs; nothing of it is published
+    Stop {
+        /// The run's id, or the beginning of it
+        run: String,
+        #[command(flatten)]
+        format: ResultFormat,
+    },
+    /// Hands out tasks of jobs to executors
+    ///
+    /// Runs until SIGTERM or Ctrl-C. Jobs find it by `pacha run JOB --cluster df://host:port`, executors by
+    /// `pacha executor --scheduler df://host:port`. GET /healthz, /readyz, /metrics and /pacha/jobs show how it stands.
+    Scheduler(SchedulerArguments),
+    /// Runs tasks that a scheduler hands out
+    ///
+    /// Runs until SIGTERM or Ctrl-C, then finishes its tasks. It takes memory limits, stores and certificates from the project, if it
+    /// is started in one; pages, mappings and lookups come with the tasks.
+    Executor(ExecutorArguments),
     /// Queries collections, tables and files
     ///
     /// Names: collection."26001" (records of a collection), calisphere.mapped (a table), 'x.parquet' (a file). Without SQL, reads it
@@ -222,6 +247,74 @@ pub(crate) enum Command {
     },
 }
 
+/// How a scheduler is started.
+#[derive(Debug, Args)]
+pub(crate) struct SchedulerArguments {
+    /// Address and port to listen at; port 0 is any free port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
+    pub(crate) listen: SocketAddr,
+    /// Name or address by which executors reach it, if not the one it listens at
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
+    /// Listens without TLS where other machines can connect: only on a private network
+    #[arg(long)]
+    pub(crate) allow_plaintext: bool,
+    /// Ends when standard input does: with the process that holds its other end
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+    /// Takes no certificates from the project
+    #[arg(long, hide = true)]
+    pub(crate) without_tls: bool,
+    #[command(flatten)]
+    pub(crate) format: ResultFormat,
+}
+
+/// How an executor is started.
+#[derive(Debug, Args)]
+pub(crate) struct ExecutorArguments {
+    /// The scheduler, as it printed its address: df://host:port
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) scheduler: String,
+    /// Address to listen at; 0.0.0.0 is all of this machine's
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) listen: IpAddr,
+    /// Name or address by which scheduler, clients and other executors reach it, if not the one it listens at
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
+    /// Port for rows that others fetch; 0 is any free port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Port for tasks; 0 is any free port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) grpc_port: u16,
+    /// Tasks that it runs at a time; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) vcores: usize,
+    /// Folder for rows that others fetch; that for temporary files if not given
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Listens without TLS where other machines can connect: only on a private network
+    #[arg(long)]
+    pub(crate) allow_plaintext: bool,
+    /// How long to wait for the scheduler, such as 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) wait: Duration,
+    /// How long it finishes tasks for when it is to end, such as 25s; then they run elsewhere
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = time)]
+    pub(crate) grace: Duration,
+    /// Serves /healthz, /readyz and /metrics at this address and port
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Ends when standard input does: with the process that holds its other end
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+    /// Takes no certificates from the project
+    #[arg(long, hide = true)]
+    pub(crate) without_tls: bool,
+    #[command(flatten)]
+    pub(crate) format: ResultFormat,
+}
+
 /// What can be done with the catalog that others read.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogCommand {
@@ -323,6 +416,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("write KEY=VALUE, not {text}")),
     }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = engine::table::vacuum::age(text).and_then(|age| Duration::try_from(age).ok());
+    time.ok_or_else(|| format!("{text} is no length of time; write 30s or 5m"))
 }
 
 #[cfg(test)]

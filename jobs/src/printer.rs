@@ -42,6 +42,14 @@ impl Printer {
         }
     }
 
+    /// A result as JSON in one line, for whoever reads on while the process lives.
+    pub(crate) fn json_line(&self, value: &impl serde::Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.data(&text),
+            Err(error) => self.note(&format!("the result cannot be written as JSON: {error}")),
+        }
+    }
+
     /// A line for people, beside the result.
     pub(crate) fn note(&self, text: &str) {
         eprintln!("{}", printable(text));

@@ -32,15 +32,17 @@ const FOREIGN: [&str; 12] = [
     "Some(",
 ];
 
-static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bP[CXMVGSR]\d{3}\b").unwrap());
+static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bP[CKXMVGSR]\d{3}\b").unwrap());
 
 /// What differs from run to run, and what stands in its place.
-static MASKS: LazyLock<[(Regex, &str); 6]> = LazyLock::new(|| {
+static MASKS: LazyLock<[(Regex, &str); 8]> = LazyLock::new(|| {
     [
         (Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap(), "[RUN]"),
         (Regex::new(r"\b\d+(\.\d+)? (ms|s|µs)\b").unwrap(), "[TIME]"),
         (Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?").unwrap(), "[INSTANT]"),
         (Regex::new(r"\([\d.]+ \w+ free\)").unwrap(), "([SIZE] free)"),
+        (Regex::new(r"127\.0\.0\.1:\d{2,}").unwrap(), "127.0.0.1:[PORT]"),
+        (Regex::new(r"[\d.]+ vcore seconds").unwrap(), "[TIME]"),
         // How many files there are depends on which thread was first, and how large they are on their writer.
         (Regex::new(r"(?m)^(\w+ +\d+) +\d+ +\d+\.\d$").unwrap(), "$1  [FILES]  [MB]"),
         (Regex::new(r"(?m)[ \t]+$").unwrap(), ""),

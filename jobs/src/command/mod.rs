@@ -5,6 +5,7 @@ mod check;
 mod commits;
 mod completions;
 mod doctor;
+mod executor;
 mod findings;
 mod functions;
 mod init;
@@ -14,10 +15,13 @@ mod preview;
 mod rollback;
 mod run;
 mod runs;
+mod scheduler;
 mod show;
 mod sql;
+mod stop;
 mod vacuum;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,11 +48,14 @@ pub(crate) async fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             let request = engine::job::preview::PreviewRequest { records, id, collection, parameters: params.into_iter().collect() };
             preview::preview(global, &what, &request, format.format, printer).await
         }
-        Command::Run { job, collections, params, force, accept, format } => {
+        Command::Run { job, collections, params, force, accept, cluster, verify, format } => {
             let request = engine::job::prepare::Request { collections, parameters: params.into_iter().collect(), force };
             let options = engine::job::RunOptions { request, accept, ..engine::job::RunOptions::default() };
-            run::run(global, &job, &options, format.format, printer).await
+            run::run(global, run::Wanted { job, options, cluster, verify, form: format.format }, printer).await
         }
+        Command::Stop { run, format } => stop::stop(global, &run, format.format, printer).await,
+        Command::Scheduler(arguments) => scheduler::scheduler(global, arguments, printer).await,
+        Command::Executor(arguments) => executor::executor(global, arguments, printer).await,
         Command::Sql { sql, file, format, output, params } => {
             let wanted = sql::Wanted { sql, file, format, output, parameters: params.into_iter().collect() };
             sql::sql(global, wanted, printer).await
@@ -108,4 +115,25 @@ fn open_anywhere(global: &Global, printer: &Printer) -> Result<Session> {
         return session(&Arc::new(Project::bare(Path::new("."))));
     }
     open_sound(global, printer)
+}
+
+/// The session of a process of a cluster: with the settings of the project that it is started in, if it is in one.
+fn open_member(global: &Global, without_tls: bool, printer: &Printer) -> Result<Session> {
+    let mut project = if global.project.is_none() && global.set.is_empty() && Project::find(Path::new(".")).is_err() {
+        Project::bare(Path::new("."))
+    } else {
+        Project::load_sound(&root(global)?, &global.set)?
+    };
+    if without_tls {
+        project.settings.cluster.tls = engine::cluster::tls::TlsFiles::default();
+    }
+    printer.problems(project.warnings());
+    engine::session::cluster_session(&Arc::new(project), 1)
+}
+
+/// The arguments by which another process of this binary has the same project and settings.
+fn project_arguments(global: &Global, project: &Project) -> Vec<OsString> {
+    let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
+    let set = global.set.iter().flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()]);
+    ["--project".into(), root.into_os_string()].into_iter().chain(set).collect()
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use engine::Result;
 use engine::cost::{Receipt, Requests};
 use engine::job::record::{self, RunRecord};
+use engine::table::counted;
 
 use super::DONE;
 use crate::cli::{Form, Global};
@@ -31,6 +32,9 @@ fn receipt(receipt: &Receipt) -> String {
         let size = format!("{} PUT, COPY, POST, LIST; {} GET, HEAD", thousands(requests.writes), thousands(requests.reads));
         rows.push(["S3 requests".to_owned(), usd(receipt.requests_cost), size]);
     }
+    if let (Some(seconds), Some(cost)) = (receipt.executor_seconds, receipt.executor_cost) {
+        rows.push(["executors, on Fargate".to_owned(), usd(cost), format!("{seconds:.1} vcore seconds")]);
+    }
     for other in &receipt.alternatives {
         rows.push([format!("on {}", other.service), other.cost.map_or("–".to_owned(), usd), other.size.clone()]);
     }
@@ -52,6 +56,12 @@ pub(crate) fn text(record: &RunRecord, priced: bool) -> String {
     let mut out = format!("{} · run {} · {}", record.job, record.id, record.state);
     let detail = record.state_detail.as_ref().map(|detail| format!(" · {detail}")).unwrap_or_default();
     let _ = writeln!(out, " in {:.1} s{detail}", record.seconds);
+    if let Some(so_far) = record.progress.filter(|_| !record.state.ended()) {
+        let tasks = if so_far.tasks > 0 { format!(", {} done", counted(so_far.tasks, "task")) } else { String::new() };
+        let (records, pages) = (counted(so_far.records, "record"), counted(so_far.pages, "page"));
+        let units = format!("{} of {}", so_far.units_done, counted(so_far.units, "unit"));
+        let _ = writeln!(out, "so far: {units}{tasks}, {records}, {pages}, {:.1} MB written", so_far.bytes_written as f64 / 1e6);
+    }
     // What a gate says stands with the gates, below the findings that it is about.
     let of_gate = |code: &str| record.gates.iter().any(|gate| gate.code == code);
     for problem in record.problems.iter().filter(|problem| !of_gate(&problem.code)) {
@@ -87,6 +97,15 @@ pub(crate) fn text(record: &RunRecord, priced: bool) -> String {
         let said = record.problems.iter().find(|problem| problem.code == gate.code && problem.message.contains(&gate.message));
         if let Some(hint) = said.and_then(|problem| problem.hint.as_ref()) {
             let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+    if let Some(used) = &record.cluster {
+        let again =
+            if used.again.is_empty() { String::new() } else { format!("; {} submitted again", counted(used.again.len() as u64, "unit")) };
+        let (executors, tasks) = (counted(used.executors.len() as u64, "executor"), counted(used.tasks, "task"));
+        let _ = writeln!(out, "\n{}: {tasks} on {executors}, {:.1} vcore seconds{again}", used.scheduler, used.task_seconds);
+        for reason in &used.again {
+            let _ = writeln!(out, "  again: {reason}");
         }
     }
     if let Some(traffic) = &record.traffic {

@@ -1,0 +1,59 @@
+//! `pacha stop`: asks a run to end, wherever it runs.
+
+use std::time::{Duration, Instant};
+
+use engine::Result;
+use engine::cluster::Cluster;
+use engine::error::{Error, Kind};
+use engine::job::record::{self, RunRecord};
+use engine::job::stop;
+use engine::session::Session;
+use engine::table::Database;
+use schemas::problem::Problem;
+
+use super::DONE;
+use crate::cli::{Form, Global};
+use crate::printer::Printer;
+
+/// A run looks every few seconds, and then ends its tasks and removes what it wrote.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(crate) async fn stop(global: &Global, id: &str, form: Form, printer: &Printer) -> Result<u8> {
+    let session = super::open_sound(global, printer)?;
+    let found = record::find(&session.warehouse, id).await?;
+    let ended = if found.state.ended() { found } else { end(&session, found).await? };
+    abandoned(&session, &ended).await?;
+    match form {
+        Form::Json => printer.json(&ended),
+        Form::Text => printer.data(&format!("run {} of {}: {}", ended.id, ended.job, ended.state)),
+    }
+    Ok(DONE)
+}
+
+async fn end(session: &Session, run: RunRecord) -> Result<RunRecord> {
+    let database = Database::open(session.warehouse.join(&run.database));
+    stop::ask(&database, &run.id).await?;
+    let asked = Instant::now();
+    loop {
+        let now = record::find(&session.warehouse, &run.id).await?;
+        if now.state.ended() {
+            return Ok(now);
+        }
+        if asked.elapsed() > PATIENCE {
+            let message = format!("run {} has not ended in {} s", run.id, PATIENCE.as_secs());
+            return Err(Error::new(
+                Kind::Failed,
+                Problem::error("PR002", message).hint(format!("it will when its process looks; see: pacha show {}", run.id)),
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Ends what a run has left on a cluster although its own process cannot do so any more.
+async fn abandoned(session: &Session, run: &RunRecord) -> Result<()> {
+    let Some(used) = run.cluster.as_ref().filter(|_| run.finished_at.is_none()) else { return Ok(()) };
+    let cluster = Cluster::connect(&used.scheduler, &session.project.settings.cluster, &session.project.root).await?;
+    cluster.cancel_run(&run.id).await.map(|_| ())
+}
