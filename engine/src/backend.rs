@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Work};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::sink::{Manifest, SinkExec};
@@ -32,15 +32,21 @@ impl Backend {
         sink: Arc<SinkExec>,
         context: Arc<TaskContext>,
         name: &str,
-        check: impl Fn(&Manifest) -> Result<()>,
+        check: impl Fn(&Manifest) -> Result<()> + Sync,
     ) -> Result<Manifest> {
-        let read = |batches: &[RecordBatch]| {
-            let manifest = Manifest::from_batches(batches)?;
-            check(&manifest).map(|()| manifest)
-        };
         match self {
-            Self::Embedded => read(&collect(sink, context).await.map_err(|error| mistake::running(&error))?),
-            Self::Cluster(cluster) => cluster.execute(sink, name, &Progress::of(&context), true, read).await,
+            Self::Embedded => {
+                let manifest = Manifest::from_batches(&collect(sink, context).await.map_err(|error| mistake::running(&error))?)?;
+                check(&manifest).map(|()| manifest)
+            }
+            Self::Cluster(cluster) => {
+                let progress = Progress::of(&context);
+                let work = Work { name, progress: &progress, read: &Manifest::from_batches, tasks: Manifest::task_names, check: &check };
+                let manifest = cluster.execute(sink, &work).await?;
+                Progress::add(&progress.pages, manifest.pages.seen);
+                Progress::add(&progress.bytes_written, manifest.files.iter().map(|file| file.bytes).sum());
+                Ok(manifest)
+            }
         }
     }
 
@@ -51,7 +57,11 @@ impl Backend {
     pub async fn collect(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, name: &str) -> Result<Vec<RecordBatch>> {
         match self {
             Self::Embedded => collect(plan, context).await.map_err(|error| mistake::running(&error)),
-            Self::Cluster(cluster) => cluster.execute(plan, name, &Progress::of(&context), false, |batches| Ok(batches.to_vec())).await,
+            Self::Cluster(cluster) => {
+                let progress = Progress::of(&context);
+                let read = |batches: &[RecordBatch]| Ok(batches.to_vec());
+                cluster.execute(plan, &Work { name, progress: &progress, read: &read, tasks: |_| None, check: &|_| Ok(()) }).await
+            }
         }
     }
 

@@ -24,11 +24,15 @@ use prost::Message;
 use schemas::problem::Problems;
 use schemas::source::SourceSchema;
 
+use crate::codec::gathered::GatheredExec;
+use crate::codec::packed::PackedExec;
 use crate::function::{self, Lookups, Udf};
 use crate::scan::HarvestSource;
 use crate::sink::{SinkExec, SinkSpec};
 use crate::storage::remote;
 
+pub(crate) mod gathered;
+pub(crate) mod packed;
 mod pages;
 
 /// Changes whenever the bytes do.
@@ -36,6 +40,8 @@ pub const VERSION: u16 = 1;
 
 const SCAN: &[u8] = b"PACHA-SCAN-1\n";
 const SINK: &[u8] = b"PACHA-SINK-1\n";
+const PACKED: &[u8] = b"PACHA-PACK-1\n";
+const GATHERED: &[u8] = b"PACHA-GATH-1\n";
 const LOOKUPS: &[u8] = b"PACHA-LOOK-1\n";
 
 /// The codec of every process.
@@ -74,6 +80,15 @@ impl PhysicalExtensionCodec for PlanCodec {
             }
             return rest.encode(buf).map_err(external);
         }
+        if node.downcast_ref::<GatheredExec>().is_some() {
+            buf.extend_from_slice(GATHERED);
+            return Ok(());
+        }
+        if let Some(packed) = node.downcast_ref::<PackedExec>() {
+            buf.extend_from_slice(PACKED);
+            buf.extend_from_slice(packed.kind().as_bytes());
+            return Ok(());
+        }
         self.others.try_encode(node, buf, proto)
     }
 
@@ -103,6 +118,14 @@ impl PhysicalExtensionCodec for PlanCodec {
             let conf = FileScanConfigBuilder::from(conf).with_file_groups(pages::decode(groups)?).with_preserve_order(ordered).build();
             return Ok(DataSourceExec::from_data_source(conf));
         }
+        if buf == GATHERED {
+            let [all] = inputs else { return Err(internal_datafusion_err!("one input is gathered, not {}", inputs.len())) };
+            return Ok(Arc::new(GatheredExec::over(Arc::clone(all))));
+        }
+        if let Some(kind) = buf.strip_prefix(PACKED) {
+            let [scan] = inputs else { return Err(internal_datafusion_err!("files are packed in one way, not {}", inputs.len())) };
+            return Ok(Arc::new(PackedExec::over(scan, &String::from_utf8_lossy(kind))?));
+        }
         self.others.try_decode(buf, inputs, context, proto)
     }
 
@@ -111,7 +134,9 @@ impl PhysicalExtensionCodec for PlanCodec {
         match node.inner().downcast_ref::<Udf>() {
             Some(function) if function.looks_up() => {
                 buf.extend_from_slice(LOOKUPS);
-                serde_json::to_writer(buf, &function.lookups().texts()?).map_err(external)
+                let mut tables = ZlibEncoder::new(buf, Compression::fast());
+                serde_json::to_writer(&mut tables, &function.lookups().texts()?).map_err(external)?;
+                tables.finish().map(|_| ()).map_err(external)
             }
             Some(_) => Ok(()),
             None => self.others.try_encode_udf(node, buf),
@@ -148,7 +173,7 @@ impl PlanCodec {
         if let Some((_, lookups)) = last.as_ref().filter(|(bytes, _)| bytes == tables) {
             return Ok(Arc::clone(lookups));
         }
-        let texts: Vec<(String, String)> = serde_json::from_slice(tables).map_err(external)?;
+        let texts: Vec<(String, String)> = serde_json::from_reader(ZlibDecoder::new(tables)).map_err(external)?;
         // What could be wrong with them was said when the client read them.
         let lookups = Arc::new(Lookups::read(texts, &mut Problems::default()));
         *last = Some((tables.to_vec(), Arc::clone(&lookups)));
@@ -275,6 +300,28 @@ mod tests {
         let back = travelled(Arc::clone(&plan), &context);
         assert_eq!(shown(&back), shown(&plan));
         assert_eq!(back.downcast_ref::<SinkExec>().unwrap().spec().as_ref(), &spec);
+    }
+
+    #[tokio::test]
+    async fn a_packed_file_is_unpacked_after_the_journey() {
+        use std::io::Write;
+
+        use arrow::util::pretty::pretty_format_batches;
+        use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+        use datafusion::prelude::CsvReadOptions;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ports.csv.gz");
+        let mut file = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::fast());
+        file.write_all(b"port,boats\nMarrow,4\nSable,1\n").unwrap();
+        file.finish().unwrap();
+        let context = session().context;
+        let options = CsvReadOptions::new().file_extension(".csv.gz").file_compression_type(FileCompressionType::GZIP);
+        context.register_csv("ports", path.to_str().unwrap(), options).await.unwrap();
+        let plan = context.sql("SELECT sum(boats) AS boats FROM ports").await.unwrap().create_physical_plan().await.unwrap();
+        let back = travelled(travelled(packed::labelled(plan).unwrap(), &context), &context);
+        let rows = datafusion::physical_plan::collect(back, context.task_ctx()).await.unwrap();
+        assert!(pretty_format_batches(&rows).unwrap().to_string().contains("| 5 "));
     }
 
     #[test]

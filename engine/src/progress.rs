@@ -45,6 +45,11 @@ pub struct ProgressCounts {
 }
 
 impl Progress {
+    /// Takes back what was added for nothing.
+    pub fn take(counter: &AtomicU64, amount: u64) {
+        counter.fetch_sub(amount, Ordering::Relaxed);
+    }
+
     /// All counters.
     pub fn counts(&self) -> ProgressCounts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -27,6 +27,7 @@ use crate::function::{self, lookup::Lookups};
 use crate::mapping;
 use crate::progress::Progress;
 use crate::project::{CatalogKind, Project};
+use crate::sql::one_row::{self, OneRow};
 use crate::storage::{Location, Storage};
 
 /// Rows of a batch. Records are wide, a kilobyte or more: twice as many, which is DataFusion's default, take no less time
@@ -128,18 +129,17 @@ fn context(
         })?;
     let config = config(plans, limits.threads).with_extension(Arc::clone(progress));
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    let mut state = match plans {
-        Plans::Embedded => builder.build(),
-        Plans::Cluster(_) => {
-            // Without these a nullable NOT IN runs as one task.
-            let rules = with_ballista_optimizer_rules(&Optimizer::new().rules);
-            builder.with_optimizer_rules(rules).build()
-        }
+    let mut rules = match plans {
+        Plans::Embedded => Optimizer::new().rules,
+        // Without Ballista's a nullable NOT IN runs as one task.
+        Plans::Cluster(_) => with_ballista_optimizer_rules(&Optimizer::new().rules),
     };
+    rules.insert(0, Arc::new(OneRow));
+    let mut state = builder.with_optimizer_rules(rules).build();
     for function in function::all(lookups) {
         register(&mut state, function)?;
     }
-    for function in mapping::plan::functions() {
+    for function in mapping::plan::functions().into_iter().chain([one_row::function()]) {
         register(&mut state, Arc::new(function))?;
     }
     Ok(SessionContext::new_with_state(state))
@@ -178,6 +178,8 @@ fn config(plans: Plans, threads: usize) -> SessionConfig {
     };
     let mut config = config.with_batch_size(BATCH_ROWS).with_information_schema(true);
     let options = config.options_mut();
+    // As a node of the plan it cannot travel, and fails where a column that is never null has no row. See `OneRow`.
+    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     options.sql_parser.dialect = datafusion::config::Dialect::DuckDB;
     options.sql_parser.collect_spans = true;
     // Our columns are plain UTF-8 throughout: codecs build it, Parquet stores it, and functions need one kind only.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use ballista_core::client::BallistaClient;
@@ -22,6 +22,7 @@ use ballista_core::version::insert_version_header;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use schemas::problem::Problem;
+use tonic::Code;
 use tonic::transport::Channel;
 
 use super::address::Address;
@@ -33,12 +34,18 @@ use crate::error::{Error, Result};
 use crate::project::ClusterSettings;
 use crate::storage::Location;
 
+/// Tasks of a unit at least: enough for a fleet to grow by.
+const LEAST_PARTITIONS: usize = 16;
 /// Results that are read at a time.
 const READS: usize = 4;
 /// A result is small; an executor that does not give it in this time is lost.
 const READ_TIME: Duration = Duration::from_secs(60);
-/// How long a stopped run waits for its tasks to end.
+/// How long a stopped run waits until its scheduler has ended a job.
 const STOP_TIME: Duration = Duration::from_secs(15);
+/// How long it waits for the scheduler to know that rows are not needed any more.
+const CLEAN_TIME: Duration = Duration::from_secs(5);
+/// How long it waits for tasks of such a job that are said to run still.
+const END_TIME: Duration = Duration::from_secs(2);
 
 /// A scheduler that answers, and what this process has under way there.
 pub struct Cluster {
@@ -129,7 +136,7 @@ impl Cluster {
     /// # Errors
     /// The scheduler does not answer.
     pub async fn executors(&self) -> Result<Vec<ExecutorView>> {
-        get::get(self.channel.clone(), EXECUTORS).await
+        get::get(self.channel.clone(), EXECUTORS).await.map_err(|error| self.silent(&error))
     }
 
     /// The jobs that run or have lately ended.
@@ -137,7 +144,7 @@ impl Cluster {
     /// # Errors
     /// The scheduler does not answer.
     pub async fn jobs(&self) -> Result<Vec<JobView>> {
-        get::get(self.channel.clone(), JOBS).await
+        get::get(self.channel.clone(), JOBS).await.map_err(|error| self.silent(&error))
     }
 
     /// A job, if the scheduler knows it.
@@ -145,7 +152,7 @@ impl Cluster {
     /// # Errors
     /// The scheduler does not answer.
     pub async fn job(&self, id: &str) -> Result<Option<JobView>> {
-        get::find(self.channel.clone(), &format!("{JOBS}/{id}")).await
+        get::find(self.channel.clone(), &format!("{JOBS}/{id}")).await.map_err(|error| self.silent(&error))
     }
 
     /// Tasks that a plan should be cut into: as set, or enough that executors of unequal speed end together.
@@ -157,8 +164,8 @@ impl Cluster {
             return Ok(self.settings.partitions);
         }
         let vcores: u32 = self.executors().await?.iter().filter(|executor| !executor.terminating).map(|executor| executor.vcores).sum();
-        // Where none is there yet, nobody knows how many will come.
-        Ok(if vcores == 0 { 16 } else { 2 * vcores as usize })
+        // Few may be there now, and many come for what is asked of them.
+        Ok(LEAST_PARTITIONS.max(2 * vcores as usize))
     }
 
     /// What was used so far.
@@ -209,7 +216,10 @@ impl Cluster {
 
     /// How a job stands.
     pub(super) async fn outcome(&self, job_id: &str) -> Result<Outcome> {
-        let asked = self.scheduler().get_job_status(GetJobStatusParams { job_id: job_id.into() }).await;
+        let mut scheduler = self.scheduler();
+        let asked = scheduler.get_job_status(GetJobStatusParams { job_id: job_id.into() });
+        let asked = tokio::time::timeout(get::ANSWER, asked).await;
+        let asked = asked.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
         let status = asked.map_err(|status| self.refused(&status))?.into_inner().status.and_then(|status| status.status);
         Ok(match status {
             None => Outcome::Unknown,
@@ -264,23 +274,29 @@ impl Cluster {
     /// The job has ended; what executors keep of it is not needed any more.
     pub(super) async fn ended(&self, job_id: &str) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(job_id);
-        let _ = self.scheduler().clean_job_data(CleanJobDataParams { job_id: job_id.into(), remove_stage_ids: Vec::new() }).await;
+        let mut scheduler = self.scheduler();
+        let clean = scheduler.clean_job_data(CleanJobDataParams { job_id: job_id.into(), remove_stage_ids: Vec::new() });
+        // Without it the scheduler does so in time.
+        let _ = tokio::time::timeout(CLEAN_TIME, clean).await;
     }
 
     /// Ends a job and waits until none of its tasks runs any more, or for as long as is decent.
     pub(super) async fn cancel(&self, job_id: &str) {
-        let asked = self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await;
-        if asked.is_ok() {
-            let over = async {
-                while let Ok(Some(job)) = self.job(job_id).await {
-                    if job.stages.iter().all(|stage| stage.running == 0) {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+        let over = async {
+            if self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {
+                return;
+            }
+            let begun = Instant::now();
+            while let Ok(Some(job)) = self.job(job_id).await {
+                // Tasks of an executor that is gone are never heard of again.
+                let lost = job.state.ended() && begun.elapsed() > END_TIME;
+                if lost || job.stages.iter().all(|stage| stage.running == 0) {
+                    return;
                 }
-            };
-            let _ = tokio::time::timeout(STOP_TIME, over).await;
-        }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let _ = tokio::time::timeout(STOP_TIME, over).await;
         self.ended(job_id).await;
     }
 
@@ -329,16 +345,39 @@ impl Cluster {
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
-    fn refused(&self, status: &tonic::Status) -> Error {
-        lost(&self.address, &format!("{:?}: {}", status.code(), status.message()))
+    /// Whether who answers now is still of our build: the scheduler may have been started anew.
+    ///
+    /// # Errors
+    /// It is not, or nobody answers.
+    pub(super) async fn same_build(&self) -> Result<()> {
+        let theirs: Identity = get::get(self.channel.clone(), IDENTITY).await.map_err(|error| self.silent(&error))?;
+        Identity::current().agrees("this client", &theirs, &format!("the scheduler at {}", self.address))
     }
-}
 
-/// A scheduler that answered before and does not now.
-pub(super) fn lost(address: &str, reason: &str) -> Error {
-    tracing::debug!("the scheduler does not answer: {reason}");
-    let problem = Problem::error("PK701", format!("the scheduler at {address} does not answer any more"));
-    Error::failed(problem.hint("look whether its process runs; start it again and run the job again"))
+    /// A call that the scheduler did not answer, or answered with no.
+    fn refused(&self, status: &tonic::Status) -> Error {
+        let text = status.message();
+        tracing::debug!("the scheduler refuses: {:?}: {text}", status.code());
+        match status.code() {
+            Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown => self.lost(),
+            _ => {
+                let said = text.lines().next().unwrap_or_default();
+                let problem = Problem::error("PK737", format!("the scheduler at {} refuses: {said}", self.address));
+                Error::failed(problem.hint("look at its log; run the same build of pacha in all places"))
+            }
+        }
+    }
+
+    fn silent(&self, error: &Error) -> Error {
+        tracing::debug!("the scheduler does not answer: {error}");
+        self.lost()
+    }
+
+    /// A scheduler that answered before and does not now.
+    fn lost(&self) -> Error {
+        let problem = Problem::error("PK701", format!("the scheduler at {} does not answer any more", self.address));
+        Error::failed(problem.hint("look whether its process runs; start it again and run the job again"))
+    }
 }
 
 fn no_scheduler(address: &str, error: &Error) -> Error {

@@ -1,5 +1,7 @@
 //! Questions to a scheduler: GET over the very connection that plans go through, so that TLS is the same for both.
 
+use std::time::Duration;
+
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use schemas::problem::Problem;
@@ -10,6 +12,9 @@ use tower::{Service, ServiceExt};
 
 use super::MESSAGE_BYTES;
 use crate::error::{Error, Result};
+
+/// Whatever is asked is answered at once, from memory; who takes longer is not there, though the connection may be.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// The answer at `path`, which must be there.
 ///
@@ -23,7 +28,12 @@ pub async fn get<T: DeserializeOwned>(channel: Channel, path: &str) -> Result<T>
 ///
 /// # Errors
 /// Nobody answers, or something that is not what was asked for.
-pub async fn find<T: DeserializeOwned>(mut channel: Channel, path: &str) -> Result<Option<T>> {
+pub async fn find<T: DeserializeOwned>(channel: Channel, path: &str) -> Result<Option<T>> {
+    let asked = tokio::time::timeout(ANSWER, ask(channel, path)).await;
+    asked.unwrap_or_else(|_| Err(unanswered(&format!("nothing came in {} s", ANSWER.as_secs()))))
+}
+
+async fn ask<T: DeserializeOwned>(mut channel: Channel, path: &str) -> Result<Option<T>> {
     let request = Request::get(path).body(Body::empty()).map_err(|error| unanswered(&error.to_string()))?;
     let answer = channel.ready().await.map_err(|error| unanswered(&error.to_string()))?;
     let answer = answer.call(request).await.map_err(|error| unanswered(&error.to_string()))?;

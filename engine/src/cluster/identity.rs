@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::function::{self, lookup::Lookups};
+use crate::sql::one_row;
 use crate::{codec, mapping};
 
 /// Version, build and a digest over functions and codec.
@@ -19,9 +20,9 @@ use crate::{codec, mapping};
 pub struct Identity {
     /// Version of pacha.
     pub version: String,
-    /// What the builder called this build; `dev` if nothing. Set by `PACHA_BUILD` at compile time.
+    /// Commit that a release was built from, or what `PACHA_BUILD` said when it was; `dev` otherwise.
     pub build: String,
-    /// Over the names and types of all functions, the codec's version and the versions of DataFusion and Ballista.
+    /// Over the build, the names and types of all functions, the codec's version and the versions of DataFusion and Ballista.
     pub digest: String,
 }
 
@@ -30,13 +31,15 @@ impl Identity {
     pub fn current() -> Self {
         let mut digest = Sha256::new();
         let mut functions: Vec<_> = function::all(&std::sync::Arc::new(Lookups::default()));
-        functions.extend(mapping::plan::functions().into_iter().map(std::sync::Arc::new));
+        functions.extend(mapping::plan::functions().into_iter().chain([one_row::function()]).map(std::sync::Arc::new));
         let mut lines: Vec<String> = functions.iter().map(|one| format!("{} {:?}", one.name(), one.signature())).collect();
         lines.sort_unstable();
         for line in &lines {
             digest.update(line);
             digest.update([0]);
         }
+        let build = option_env!("PACHA_BUILD").unwrap_or("dev");
+        digest.update(build);
         digest.update(codec::VERSION.to_le_bytes());
         digest.update(datafusion::DATAFUSION_VERSION);
         digest.update(ballista_core::BALLISTA_VERSION);
@@ -44,7 +47,6 @@ impl Identity {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let build = option_env!("PACHA_BUILD").unwrap_or("dev");
         Self { version: env!("CARGO_PKG_VERSION").into(), build: build.into(), digest }
     }
 
@@ -69,12 +71,26 @@ impl fmt::Display for Identity {
 
 /// The id of a new executor: it carries the build, so that a client sees who would run its tasks.
 pub fn executor_id(identity: &Identity) -> String {
-    format!("pacha-{}-{}", identity.digest, uuid::Uuid::now_v7().simple())
+    named(identity, &uuid::Uuid::now_v7().simple().to_string())
+}
+
+/// The id of an executor that was given a name by whoever started it, and is known by it.
+pub fn named(identity: &Identity, name: &str) -> String {
+    format!("pacha-{}-{name}", identity.digest)
 }
 
 /// The digest that an executor's id carries, if it is one of ours.
 pub fn digest_of(executor_id: &str) -> Option<&str> {
-    executor_id.strip_prefix("pacha-")?.split_once('-').map(|(digest, _)| digest)
+    Some(parts(executor_id)?.0)
+}
+
+/// The name that an executor's id carries, if it is one of ours.
+pub fn name_of(executor_id: &str) -> Option<&str> {
+    Some(parts(executor_id)?.1)
+}
+
+fn parts(executor_id: &str) -> Option<(&str, &str)> {
+    executor_id.strip_prefix("pacha-")?.split_once('-')
 }
 
 #[cfg(test)]
@@ -95,5 +111,7 @@ mod tests {
         let identity = Identity::current();
         assert_eq!(digest_of(&executor_id(&identity)), Some(identity.digest.as_str()));
         assert_eq!(digest_of("4a1f-stock-ballista"), None);
+        let id = named(&identity, "night-1");
+        assert_eq!((digest_of(&id), name_of(&id)), (Some(identity.digest.as_str()), Some("night-1")));
     }
 }

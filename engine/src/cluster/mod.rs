@@ -23,6 +23,7 @@ pub mod view;
 pub use address::Address;
 pub use client::{Cluster, Used};
 pub use identity::Identity;
+pub(crate) use submit::Work;
 pub use tls::Tls;
 
 /// Messages between the processes may have so many bytes: a plan carries the list of its pages.

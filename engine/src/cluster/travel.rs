@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use datafusion::common::JoinType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::joins::NestedLoopJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_datasource::source::DataSourceExec;
 use datafusion_proto::physical_plan::AsExecutionPlan;
@@ -9,9 +13,34 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use schemas::problem::Problem;
 
 use super::MESSAGE_BYTES;
-use crate::codec::codec;
+use crate::codec::gathered::GatheredExec;
+use crate::codec::{codec, packed};
 use crate::error::{Error, Kind, Result};
 use crate::sql::mistake;
+
+/// The plan as tasks may share it. A join without an equality keeps which rows of its left side have found a partner, in one
+/// place for all partitions of its right side; cut into tasks each would know its own, and the rest would come again as if
+/// they had none. So the right side of such a join is one partition. Inner joins and right ones need no such memory.
+///
+/// # Errors
+/// A node takes no other child; none of DataFusion's does that.
+pub(super) fn shared(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let shared = plan.transform_up(|node| {
+        let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(Transformed::no(node)) };
+        let remembers = !matches!(
+            join.join_type(),
+            JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+        );
+        let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
+        if !remembers || right.output_partitioning().partition_count() < 2 {
+            return Ok(Transformed::no(node));
+        }
+        let right: Arc<dyn ExecutionPlan> = Arc::new(GatheredExec::all_of(right));
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        node.replace_children(vec![left, right], options).map(Transformed::yes)
+    });
+    Ok(shared.map_err(|error| mistake::running(&error))?.data)
+}
 
 /// The plan as it is submitted; `name` is what the run calls it.
 ///
@@ -20,12 +49,16 @@ use crate::sql::mistake;
 pub(super) fn bytes(plan: Arc<dyn ExecutionPlan>, name: &str) -> Result<Vec<u8>> {
     divisible(&plan)?;
     let mut bytes = Vec::new();
-    PhysicalPlanNode::try_from_physical_plan(plan, codec().as_ref())
+    packed::labelled(plan)
+        .and_then(|plan| PhysicalPlanNode::try_from_physical_plan(plan, codec().as_ref()))
         .and_then(|plan| plan.try_encode(&mut bytes))
         .map_err(|error| cannot_travel(&error))?;
     if bytes.len() > MESSAGE_BYTES {
         let message = format!("the plan of {name} has {} bytes, and a message {MESSAGE_BYTES} at most", bytes.len());
-        return Err(Error::configuration(Problem::error("PK735", message).hint("set cluster.unit_bytes lower, or join small pages")));
+        return Err(Error::configuration(
+            Problem::error("PK735", message)
+                .hint("set cluster.unit_bytes lower, or join small pages; lookups travel too, and may be large"),
+        ));
     }
     Ok(bytes)
 }
@@ -68,6 +101,25 @@ mod tests {
         let session = cluster_session(&Arc::new(Project::bare(Path::new("/"))), 4).unwrap();
         let plan = session.context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
         bytes(plan, "run/step-x").unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_join_that_remembers_its_left_rows_is_one_task() {
+        let session = cluster_session(&Arc::new(Project::bare(Path::new("/"))), 4).unwrap();
+        let rows = |name: &str| {
+            let column: arrow::array::ArrayRef = Arc::new(arrow::array::Int32Array::from(vec![1, 2, 3]));
+            let batch = arrow::array::RecordBatch::try_from_iter([("x", column)]).unwrap();
+            let table = datafusion::datasource::MemTable::try_new(batch.schema(), vec![vec![batch.clone()], vec![batch]]).unwrap();
+            session.context.register_table(name, Arc::new(table)).unwrap();
+        };
+        rows("a");
+        rows("b");
+        for (join, tasks) in [("LEFT JOIN", 1), ("FULL JOIN", 1), ("JOIN", 2), ("RIGHT JOIN", 2)] {
+            let sql = format!("SELECT a.x, b.x AS other FROM a {join} b ON a.x < b.x");
+            let plan = session.context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
+            let found = shared(plan).unwrap().output_partitioning().partition_count();
+            assert_eq!(found, tasks, "{join}");
+        }
     }
 
     #[tokio::test]

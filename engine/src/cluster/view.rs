@@ -52,8 +52,8 @@ pub struct JobView {
     pub executors: Vec<String>,
     /// Seconds that its tasks took, added up over vcores.
     pub task_seconds: f64,
-    /// Rows that its finished tasks wrote: the output rows of the sink.
-    pub written_rows: u64,
+    /// Records that reached the sink of its finished tasks.
+    pub records: u64,
 }
 
 /// Where a job stands.

@@ -25,7 +25,7 @@ pub mod process;
 pub mod read;
 
 pub use process::Process;
-pub use read::{all, fate, find, list, sweep};
+pub use read::{all, dead, fate, find, list, sweep};
 
 /// Directory of the records. Names with an underscore are never tables.
 const RUNS: &str = "_runs";

@@ -71,7 +71,7 @@ pub async fn run(
     let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
     let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
     let asked = session.storage.traffic();
-    bury(&database, &options.backend).await;
+    let cancelled = bury(&database, &options.backend).await;
     let writing = Writing { session, backend: &options.backend, twin: options.twin.as_ref(), to: &destination };
     let watched = Watched::default();
     let work = Work { job, options, writing, watched: &watched };
@@ -83,6 +83,8 @@ pub async fn run(
     };
     if let (Err(_), Some(cluster)) = (&outcome, options.backend.cluster()) {
         cluster.cancel_all().await;
+        // One that was submitted when the stop came is known by its name alone.
+        let _ = cluster.cancel_run(&destination.run_id).await;
     }
     // Before that nothing was written that could stay behind.
     let wrote = record.state == RunState::Running;
@@ -108,16 +110,21 @@ pub async fn run(
     if let Some(error) = error.as_ref().filter(|_| wrote) {
         clean_up(&database, &record.id, error).await;
     }
+    for dead in cancelled {
+        let _ = database.remove_strays(&dead).await;
+    }
     record.next = next_command(job, &record);
     record.cluster = options.backend.cluster().map(|cluster| cluster.used());
     record.progress = Some(session.progress.counts()).filter(|_| wrote);
-    stop::forget(&database, &record.id).await;
+    if record.state == RunState::Stopped {
+        stop::forget(&database, &record.id).await;
+    }
     record.traffic = Some(session.storage.traffic() - asked).filter(|traffic| traffic.requests() > 0);
     let requests = record.traffic.map(Requests::from).unwrap_or_default();
     record.receipt =
         Some(Receipt::new(meter.read(), requests, record.cluster.as_ref().map(|used| used.task_seconds), &session.project.settings.prices));
     // A mistake in the project leaves no trace in the warehouse; everything that ran does.
-    if error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
+    if wrote || error.as_ref().is_none_or(|error| error.kind != Kind::Configuration) {
         let written = record.save(&database).await;
         match (&error, written) {
             (None, written) => written?,
@@ -148,19 +155,26 @@ async fn clean_up(database: &Database, run_id: &str, error: &Error) {
 }
 
 /// Ends what runs whose process died have left. It is not this run's business to fail for them.
-async fn bury(database: &Database, backend: &Backend) {
+/// Returns those whose tasks still ran on the cluster: one or the other may be closing a file, for a moment.
+async fn bury(database: &Database, backend: &Backend) -> Vec<String> {
+    let mut cancelled = Vec::new();
+    if let Some(cluster) = backend.cluster() {
+        // Before their files are looked for. The scheduler ends such tasks in time, too.
+        for dead in record::dead(database).await.unwrap_or_default() {
+            if cluster.cancel_run(&dead.id).await.is_ok_and(|jobs| jobs > 0) {
+                cancelled.push(dead.id);
+            }
+        }
+    }
     match record::sweep(database).await {
         Ok(swept) => {
             for (dead, files) in swept {
-                if let Some(cluster) = backend.cluster() {
-                    // The scheduler ends them in time by itself, too.
-                    let _ = cluster.cancel_run(&dead.id).await;
-                }
                 tracing::info!(target: "pacha", "run {} had died: {} files of it removed", dead.id, files.files);
             }
         }
         Err(error) => tracing::debug!("what dead runs have left cannot be removed now: {error}"),
     }
+    cancelled
 }
 
 /// What is ready to be published.

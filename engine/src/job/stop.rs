@@ -41,10 +41,8 @@ pub(super) async fn asked(database: &Database, run_id: &str) {
     }
 }
 
-/// Removes the note of a run that has ended, if there is one.
-pub(super) async fn forget(database: &Database, run_id: &str) {
+/// Removes the note of a run that was stopped, or cannot be; one stopped by Ctrl-C has none.
+pub async fn forget(database: &Database, run_id: &str) {
     let note = note(database, run_id);
-    if !database.location().remote() || matches!(note.read().await, Ok(Some(_))) {
-        let _ = note.store.delete(&note.prefix).await;
-    }
+    let _ = note.store.delete(&note.prefix).await;
 }

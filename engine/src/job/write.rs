@@ -81,7 +81,7 @@ impl Writing<'_> {
         part: &str,
         mode: &SinkMode,
         plan: &LogicalPlan,
-        check: impl Fn(&Manifest) -> Result<()>,
+        check: impl Fn(&Manifest) -> Result<()> + Sync,
     ) -> Result<Manifest> {
         let name = format!("{}/{part}", self.to.run_id);
         let sink = self.sink(self.session, mode, plan).await?;

@@ -109,7 +109,8 @@ impl GlueSettings {
     }
 }
 
-fn read_endpoint(table: &mut Table<'_, '_>, kept: &mut Option<String>) {
+/// The URL of a server that stands in for Amazon's.
+pub(super) fn read_endpoint(table: &mut Table<'_, '_>, kept: &mut Option<String>) {
     let Some(given) = table.string("endpoint") else { return };
     if url::Url::parse(&given.value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some()) {
         *kept = Some(given.value);

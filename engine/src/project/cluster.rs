@@ -21,7 +21,7 @@ pub struct ClusterSettings {
     pub units: usize,
     /// Tasks that a unit is cut into; 0 is twice the tasks that the executors run at a time.
     pub partitions: usize,
-    /// A unit none of whose tasks ends for so long is given up and submitted again.
+    /// A unit none of whose tasks begins or ends for so long is given up and submitted again.
     pub no_progress: Duration,
     /// How long a unit may wait for the first executor.
     pub wait: Duration,

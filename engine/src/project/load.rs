@@ -68,6 +68,7 @@ impl Project {
         let mut problems = Problems::default();
         let head = read_head(root, overrides, &mut problems);
         check_catalog(&head, &mut problems);
+        problems.extend(head.settings.fleet.check().err());
         let mut project = Self::read(Folders { root, sound: false }, head, &mut problems);
         problems.0.sort_by_key(|problem| problem.severity);
         if problems.fatal() {
@@ -86,6 +87,7 @@ impl Project {
         let mut problems = Problems::default();
         let head = read_head(root, overrides, &mut problems);
         check_catalog(&head, &mut problems);
+        problems.extend(head.settings.fleet.check().err());
         if problems.fatal() {
             return Err(Error::mistakes(problems));
         }
@@ -155,6 +157,22 @@ impl Project {
         }
     }
 
+    /// A project without files but with settings: for processes that are started where no project is.
+    ///
+    /// # Errors
+    /// The mistakes of the settings.
+    pub fn bare_with(root: &Path, settings: &[(String, String)]) -> Result<Self> {
+        let (mut head, mut problems) = (Head::default(), Problems::default());
+        apply(&mut head, settings, &mut problems);
+        if problems.fatal() {
+            return Err(Error::mistakes(problems));
+        }
+        let mut project = Self::bare(root);
+        project.warehouse = head.warehouse.unwrap_or(project.warehouse);
+        (project.catalog, project.settings, project.warnings) = (head.catalog, head.settings, problems);
+        Ok(project)
+    }
+
     /// What is probably not meant, but stops nothing: pages that are not there, files that are not read.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings.0
@@ -188,6 +206,11 @@ fn read_head(root: &Path, overrides: &[(String, String)], problems: &mut Problem
     if let Some(source) = files::read(root, FILE, problems) {
         head.read(&source, problems);
     }
+    apply(&mut head, overrides, problems);
+    head
+}
+
+fn apply(head: &mut Head, overrides: &[(String, String)], problems: &mut Problems) {
     // One may be right only together with one that comes after it, such as a lower halt with a lower warn.
     let mut early = Vec::new();
     for (key, value) in overrides {
@@ -200,7 +223,6 @@ fn read_head(root: &Path, overrides: &[(String, String)], problems: &mut Problem
     for (key, value) in early {
         head.set(key, value, problems);
     }
-    head
 }
 
 /// A mapping may be selected from by its name, so it cannot take the name of a table that is there already.
@@ -277,6 +299,14 @@ mod tests {
         }
         assert_eq!(error.problems.0.len(), expected.len(), "{text}");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn settings_can_be_given_where_no_project_is() {
+        let set = |key: &str, value: &str| Project::bare_with(Path::new("."), &[(key.to_owned(), value.to_owned())]);
+        assert_eq!(set("limits.memory", "64MiB").unwrap().settings.limits.memory, 64 << 20);
+        assert_eq!(set("warehouse", "s3://lake/w").unwrap().warehouse, "s3://lake/w");
+        assert_eq!(set("limits.memory", "much").unwrap_err().exit_code(), 2);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use schemas::problem::{Place, Problem, Problems, Source};
 use super::cloud::{AwsSettings, GlueSettings, S3Settings};
 use super::cluster::ClusterSettings;
 use super::code;
+use super::fleet::FleetSettings;
 use crate::cost::Prices;
 use crate::table::vacuum::age;
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub glue: GlueSettings,
     /// Executors, for runs on a cluster.
     pub cluster: ClusterSettings,
+    /// Executors that a scheduler starts and stops by itself.
+    pub fleet: FleetSettings,
     /// What AWS charges, for receipts.
     pub prices: Prices,
 }
@@ -212,6 +215,7 @@ impl Head {
         top.table("s3", |table| self.settings.s3.apply(table));
         top.table("glue", |table| self.settings.glue.apply(table));
         top.table("cluster", |table| self.settings.cluster.apply(table));
+        top.table("fleet", |table| self.settings.fleet.apply(table));
         top.table("prices", |table| self.settings.prices.apply(table));
     }
 

@@ -30,6 +30,9 @@ pub struct SinkExec {
 }
 
 impl SinkExec {
+    /// Name of the metric that counts the records it took in.
+    pub const RECORDS: &str = "records";
+
     /// A sink for the rows of `input`.
     pub fn new(input: Arc<dyn ExecutionPlan>, spec: Arc<SinkSpec>) -> Self {
         let partitions = input.output_partitioning().partition_count();

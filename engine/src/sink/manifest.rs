@@ -130,6 +130,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// The tasks that its partitions were of.
+    pub fn task_names(&self) -> Option<&[Option<String>]> {
+        Some(&self.tasks)
+    }
+
     /// Counts of all collections together.
     pub fn totals(&self) -> Counts {
         let mut totals = Counts::default();

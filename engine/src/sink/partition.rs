@@ -16,6 +16,7 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricB
 use futures::StreamExt;
 
 use super::buffer::Table;
+use super::exec::SinkExec;
 use super::file::Destination;
 use super::finding::Findings;
 use super::manifest::{Identities, ManifestFile, to_batches};
@@ -44,6 +45,7 @@ pub(super) struct Metrics {
     rows: Count,
     bytes: Count,
     files: Count,
+    records: Count,
 }
 
 impl Metrics {
@@ -53,6 +55,7 @@ impl Metrics {
             rows: MetricBuilder::new(set).output_rows(partition),
             bytes: MetricBuilder::new(set).output_bytes(partition),
             files: MetricBuilder::new(set).counter("files", partition),
+            records: MetricBuilder::new(set).counter(SinkExec::RECORDS, partition),
         }
     }
 }
@@ -90,6 +93,7 @@ async fn write_rows(mut writer: Writer<'_>, mut input: SendableRecordBatchStream
         timer.done();
         drop(batch);
         Progress::add(&writer.progress.records, rows as u64);
+        writer.metrics.records.add(rows);
         writer.make_room().await?;
     }
     writer.finish().await
@@ -159,6 +163,7 @@ impl Router<'_> {
         let pages = self.tally.pages.seen;
         let count = self.tally.add(&records, &routes);
         Progress::add(&writer.progress.records, count);
+        writer.metrics.records.add(count as usize);
         Progress::add(&writer.progress.pages, self.tally.pages.seen - pages);
         for row in (0..records.rows).filter(|&row| routes[row] != Route::PageEnd) {
             let (page_no, page_seq) = records.place(row);

@@ -100,11 +100,13 @@ pub fn running(error: &DataFusionError) -> Error {
                 .hint("use TRY_CAST, which gives NULL instead; find the value with a WHERE on the same expression")
         }
         _ if text.contains("os error 28") => {
-            Problem::error("PR013", "the disk is full on which queries spill and executors keep rows for one another")
+            Problem::error("PR015", "the disk is full on which queries spill and executors keep rows for one another")
                 .hint("free some space there, or set TMPDIR (of an executor: --work-dir) to a larger disk")
         }
         _ if text.contains("Divide by zero") => Problem::error("PM221", "a division by zero")
             .hint("divide by nullif(x, 0), which gives NULL instead; find the record with a WHERE x = 0"),
+        _ if text.contains("more than one row") => Problem::error("PM222", "a subquery that stands for a value gives more than one row")
+            .hint("make it one: with an aggregate such as max(x), or with ORDER BY x LIMIT 1"),
         _ if STORE.is_match(&text) => Problem::error("PS500", store_text(&text)).hint("check that the place is there and may be used"),
         _ => Problem::error("PR099", first_line(&text).to_owned())
             .hint("run again with RUST_LOG=debug and report this if the message does not help"),

@@ -70,15 +70,23 @@ async fn newest(database: &Database, limit: usize) -> Result<Vec<RunRecord>> {
     stream::iter(ids).map(|id| async move { read(database, &id).await }).buffered(READS).try_collect().await
 }
 
+/// Runs whose process died, and that nobody has ended yet.
+///
+/// # Errors
+/// The records cannot be read.
+pub async fn dead(database: &Database) -> Result<Vec<RunRecord>> {
+    let died = |record: &RunRecord| record.finished_at.is_none() && record.problems.last().is_some_and(|problem| problem.code == DIED);
+    let limit = if database.location().remote() { RECENT } else { usize::MAX };
+    Ok(newest(database, limit).await?.into_iter().filter(died).collect())
+}
+
 /// Ends what dead processes left: their records become FAILED, and their unpublished files are removed. A run does this
 /// when it starts; what cannot be cleaned up now stays for the next.
 ///
 /// # Errors
 /// The records or the commit log cannot be read.
 pub async fn sweep(database: &Database) -> Result<Vec<(RunRecord, Swept)>> {
-    let died = |record: &RunRecord| record.finished_at.is_none() && record.problems.last().is_some_and(|problem| problem.code == DIED);
-    let limit = if database.location().remote() { RECENT } else { usize::MAX };
-    let dead: Vec<RunRecord> = newest(database, limit).await?.into_iter().filter(died).collect();
+    let dead = dead(database).await?;
     if dead.is_empty() {
         return Ok(Vec::new());
     }
