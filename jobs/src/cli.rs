@@ -1,6 +1,7 @@
 //! The whole command line, as data. Every doc comment is help text.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ pub(crate) enum Command {
         /// Publishes what gates would hold back; the reason is recorded
         #[arg(long, value_name = "REASON")]
         accept: Option<String>,
-        /// Runs on the executors of a scheduler, df://host:port, or of a cluster for this run alone, local[N]
+        /// Runs on the executors of a scheduler, `df://host:port`, or of a cluster for this run alone, `local[N]`
         #[arg(long, value_name = "WHERE")]
         cluster: Option<String>,
         /// Runs in this process too, and publishes only if both give the same rows
@@ -259,6 +260,19 @@ pub(crate) struct SchedulerArguments {
     /// Listens without TLS where other machines can connect: only on a private network
     #[arg(long)]
     pub(crate) allow_plaintext: bool,
+    /// An executor that was not heard of for so long is lost, such as 20s or 1m: several of its heartbeats
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
+    pub(crate) executor_timeout: Duration,
+    /// A job whose run was not heard of for so long is ended, such as 60s or 5m
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    pub(crate) client_timeout: Duration,
+    /// Who starts executors, instead of fleet.kind of pacha.toml: process, this scheduler on this machine; ecs, this scheduler
+    /// on AWS; none, somebody else
+    #[arg(long, value_name = "KIND", value_parser = ["none", "process", "ecs"])]
+    pub(crate) fleet: Option<String>,
+    /// Most executors that it starts, instead of fleet.max of pacha.toml
+    #[arg(long, value_name = "N")]
+    pub(crate) max_executors: Option<NonZeroUsize>,
     /// Ends when standard input does: with the process that holds its other end
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,
@@ -275,6 +289,9 @@ pub(crate) struct ExecutorArguments {
     /// The scheduler, as it printed its address: df://host:port
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) scheduler: String,
+    /// Its name in its id, by which whoever started it knows it; a new one if not given
+    #[arg(long, value_name = "NAME", value_parser = executor_name)]
+    pub(crate) name: Option<String>,
     /// Address to listen at; 0.0.0.0 is all of this machine's
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) listen: IpAddr,
@@ -302,6 +319,9 @@ pub(crate) struct ExecutorArguments {
     /// How long it finishes tasks for when it is to end, such as 25s; then they run elsewhere
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = time)]
     pub(crate) grace: Duration,
+    /// How often the scheduler hears of it
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(crate) heartbeat: Duration,
     /// Serves /healthz, /readyz and /metrics at this address and port
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -421,6 +441,13 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 fn time(text: &str) -> Result<Duration, String> {
     let time = engine::table::vacuum::age(text).and_then(|age| Duration::try_from(age).ok());
     time.ok_or_else(|| format!("{text} is no length of time; write 30s or 5m"))
+}
+
+/// What is a part of an id, and of the name of a file.
+fn executor_name(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fits = (1..=128).contains(&text.len()) && text.chars().all(good);
+    fits.then(|| text.to_owned()).ok_or_else(|| format!("{text} is no name: letters, digits, \"-\", \"_\" and \".\", at most 128"))
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ impl Drop for Folder {
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Error {
     let problem = Problem::error("PK714", format!("{} cannot keep what processes exchange: {error}", path.display()));
-    Error::configuration(problem.hint("name a folder on a disk with room, which may be written, with --work-dir"))
+    let hint = "name a folder on a disk with room, which may be written: --work-dir of pacha executor, elsewhere TMPDIR in the environment";
+    Error::configuration(problem.hint(hint))
 }
 
 /// Rows of others are nobody's business: the folder is the user's alone.
@@ -153,6 +154,6 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
         let error = Folder::new(&file.join("below")).unwrap_err().to_string();
-        assert!(error.contains("PK714") && error.contains("--work-dir"), "{error}");
+        assert!(error.contains("PK714") && error.contains("--work-dir") && error.contains("TMPDIR"), "{error}");
     }
 }

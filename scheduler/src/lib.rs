@@ -4,6 +4,7 @@
 //! * [`scheduler`]: the process that hands out tasks. [`state`] is what it knows, read from Ballista by `view`; `http` and
 //!   `metrics` show it; `admission` lets executors in.
 //! * [`executor`]: the process that runs them.
+//! * [`fleet`]: executors that come when there is work and go when there is none.
 //! * [`local`]: a cluster of this machine, for one run.
 //! * `member`: what its processes take from a session; `listen`: where they may listen, and `tls`: to whom; `folder`: what they leave behind.
 //!
@@ -11,6 +12,7 @@
 
 mod admission;
 pub mod executor;
+pub mod fleet;
 mod folder;
 mod http;
 mod listen;

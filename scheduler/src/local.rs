@@ -108,7 +108,9 @@ impl LocalCluster {
             let words = arguments.iter().map(OsString::as_os_str).chain(words.iter().copied()).chain(own);
             Process::start(program, name, words, folder.path())
         };
-        let mut scheduler = command("scheduler".into(), &["scheduler", "--listen", "127.0.0.1:0"].map(OsStr::new))?;
+        // These executors are all: a fleet of the project's is for its own scheduler.
+        let words = ["scheduler", "--listen", "127.0.0.1:0", "--fleet", "none"].map(OsStr::new);
+        let mut scheduler = command("scheduler".into(), &words)?;
         let Scheduler { address } = scheduler.ready().await?;
         let vcores = size.vcores.to_string();
         let words = ["executor", "--scheduler", &address, "--vcores", &vcores, "--work-dir"].map(OsStr::new);
@@ -220,5 +222,12 @@ mod tests {
         let error =
             LocalCluster::of(&program, Size { executors: 1, vcores: 1 }, &["--no-such-option".into()]).await.unwrap_err().to_string();
         assert!(error.contains("PK716") && error.contains("no-such-option"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_fleet_of_the_project_is_not_for_it() {
+        let arguments = ["-c", "echo \"$@\" >&2", "pacha", "--project", "/p"].map(OsString::from);
+        let error = LocalCluster::of(Path::new("/bin/sh"), Size { executors: 1, vcores: 1 }, &arguments).await.unwrap_err().to_string();
+        assert!(error.contains("--project /p scheduler --listen 127.0.0.1:0 --fleet none "), "{error}");
     }
 }

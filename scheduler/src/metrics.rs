@@ -8,6 +8,7 @@ use ballista_scheduler::metrics::SchedulerMetricsCollector;
 use prometheus::core::Collector;
 use prometheus::{Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
+use crate::fleet::FleetMetrics;
 use crate::state::SchedulerState;
 
 /// Content type of [`text`].
@@ -78,6 +79,11 @@ impl SchedulerMetrics {
             ended,
             registry,
         }
+    }
+
+    /// Metrics of the fleet among these.
+    pub(crate) fn fleet(&self) -> FleetMetrics {
+        FleetMetrics::new(&self.registry).expect("each name is used once")
     }
 
     /// Everything, as it is now.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
@@ -26,6 +27,7 @@ use serde::Serialize;
 use tonic::service::RoutesBuilder;
 
 use crate::admission::Admission;
+use crate::fleet::{self, FleetOptions, Place, View};
 use crate::http::{self, Shown};
 use crate::listen;
 use crate::member::Member;
@@ -33,10 +35,8 @@ use crate::metrics::SchedulerMetrics;
 use crate::state::{SchedulerState, Server};
 use crate::tls::{self, Listener};
 
-/// An executor that was not heard of for so long is lost: four of its heartbeats.
-const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often lost executors are looked for.
-const EXPIRE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often lost executors are looked for: so many times in the time after which one is lost.
+const LOOKS: u64 = 4;
 /// How long a job that has lost all executors waits for another.
 const NO_EXECUTORS_GRACE: Duration = Duration::from_secs(20);
 /// How long an executor that said it ends, and was not heard of since, is kept in the list. More than one heartbeat: an
@@ -44,8 +44,9 @@ const NO_EXECUTORS_GRACE: Duration = Duration::from_secs(20);
 const TERMINATION_GRACE: Duration = Duration::from_secs(10);
 /// Who submitted a job asks for the removal of its files when it has read them; this is for clients that died.
 const JOB_FILES: Duration = Duration::from_secs(300);
-/// How long Ballista answers for a job that is over.
-const JOB_STATE: Duration = Duration::from_secs(900);
+/// How long Ballista answers for a job that is over: it keeps the whole plan for that. Its client asks several times a second;
+/// what is shown of the job to others is kept apart, and longer.
+const JOB_STATE: Duration = Duration::from_secs(60);
 /// How long a stop waits for answers that are on their way.
 const STOP: Duration = Duration::from_secs(3);
 
@@ -58,6 +59,12 @@ pub struct SchedulerOptions {
     pub advertise: Option<String>,
     /// Listen without TLS where other machines can connect.
     pub allow_plaintext: bool,
+    /// An executor that was not heard of for so long is lost: several of its heartbeats, in whole seconds.
+    pub executor_timeout: Duration,
+    /// A job whose client was not heard of for so long is ended.
+    pub client_timeout: Duration,
+    /// The executors that it starts by itself.
+    pub fleet: FleetOptions,
 }
 
 /// A scheduler that listens.
@@ -74,7 +81,8 @@ pub struct SchedulerReady {
 /// Serves until `stop` resolves. `ready` is called once it listens.
 ///
 /// # Errors
-/// `PK710` and `PK711` if it cannot listen there, `PK720` and following if the certificates cannot be used.
+/// `PK710` and `PK711` if it cannot listen there, `PK720` and following if the certificates cannot be used, `PK741` if it is
+/// to start executors that could not reach it.
 pub async fn serve(
     options: &SchedulerOptions,
     session: &Session,
@@ -88,9 +96,18 @@ pub async fn serve(
     let listen = listener.local_addr().map_err(|error| broken(&error))?;
     // Executors are elsewhere, nobody knows where: any address that is not here shows the way out.
     let host = listen::advertised(options.advertise.as_deref(), listen.ip(), SocketAddr::from(([192, 0, 2, 1], 9)));
+    let address = format!("df://{host}:{}", listen.port());
+    let place = Place {
+        address: address.clone(),
+        listen: listen.ip(),
+        advertised: options.advertise.is_some(),
+        plaintext: options.allow_plaintext,
+    };
+    let fleet = fleet::choose(&options.fleet, session, &place)?;
     let state = SchedulerState::default();
     let metrics = SchedulerMetrics::new();
-    let server = start(&member, &state, &metrics, &host, listen.port()).await?;
+    let (view, gauges) = (View::of(&state), metrics.fleet());
+    let server = start(&member, &state, &metrics, &host, listen.port(), options.executor_timeout).await?;
     let stopping = Arc::new(AtomicBool::new(false));
     let shown = Shown { state: state.clone(), metrics, identity: Arc::new(Identity::current()), stopping: Arc::clone(&stopping) };
     let router = router(&server, shown);
@@ -100,13 +117,22 @@ pub async fn serve(
     };
     let listener = Listener::new(listener, acceptor).map_err(|error| broken(&error))?;
     let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(closed).into_future());
-    let follower = tokio::spawn(state.clone().follow());
-    let address = format!("df://{host}:{}", listen.port());
+    let follower = tokio::spawn(state.clone().follow(options.client_timeout));
+    let (end_fleet, fleet_ends) = tokio::sync::oneshot::channel::<()>();
+    let settings = options.fleet.settings.clone();
+    let fleet = tokio::spawn(async move {
+        let ends = async {
+            let _ = fleet_ends.await;
+        };
+        fleet::follow(fleet, &settings, view, Some(gauges), ends).await;
+    });
     tracing::info!(target: "pacha", "scheduler at {address}");
     ready(&SchedulerReady { address, listen, tls: member.tls.is_some() });
     stop.await;
     stopping.store(true, Ordering::Release);
     end_jobs(&server, &state).await;
+    let _ = end_fleet.send(());
+    let _ = fleet.await;
     let _ = close.send(());
     if tokio::time::timeout(STOP, serving).await.is_err() {
         tracing::debug!("connections were still open");
@@ -116,7 +142,14 @@ pub async fn serve(
 }
 
 /// Ballista's scheduler, and our state of it.
-async fn start(member: &Member, state: &SchedulerState, metrics: &SchedulerMetrics, host: &str, port: u16) -> Result<Server> {
+async fn start(
+    member: &Member,
+    state: &SchedulerState,
+    metrics: &SchedulerMetrics,
+    host: &str,
+    port: u16,
+    executor_timeout: Duration,
+) -> Result<Server> {
     let seconds = |duration: Duration| duration.as_secs();
     let message_bytes = u32::try_from(MESSAGE_BYTES).unwrap_or(u32::MAX);
     let work = state.clone();
@@ -125,8 +158,8 @@ async fn start(member: &Member, state: &SchedulerState, metrics: &SchedulerMetri
         external_host: host.to_owned(),
         scheduling_policy: TaskSchedulingPolicy::PushStaged,
         task_distribution: TaskDistributionPolicy::RoundRobin,
-        executor_timeout_seconds: seconds(EXECUTOR_TIMEOUT),
-        expire_dead_executor_interval_seconds: seconds(EXPIRE_INTERVAL),
+        executor_timeout_seconds: seconds(executor_timeout).max(1),
+        expire_dead_executor_interval_seconds: (seconds(executor_timeout) / LOOKS).max(1),
         no_executors_grace_period_seconds: seconds(NO_EXECUTORS_GRACE),
         executor_termination_grace_period: seconds(TERMINATION_GRACE),
         finished_job_data_clean_up_interval_seconds: seconds(JOB_FILES),
@@ -146,7 +179,7 @@ async fn start(member: &Member, state: &SchedulerState, metrics: &SchedulerMetri
         ..SchedulerConfig::default()
     };
     let jobs = InMemoryJobState::new(config.scheduler_id.clone(), member.sessions(), member.config());
-    let cluster = BallistaCluster::new(Arc::new(Admission::new(Identity::current(), state.assignments())), Arc::new(jobs));
+    let cluster = BallistaCluster::new(Arc::new(Admission::new(Identity::current(), state.assignments(), state.fenced())), Arc::new(jobs));
     let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), codec());
     let mut server = Server::new(config.scheduler_endpoint(), cluster, codec, Arc::new(config), metrics.into());
     server.init().await.map_err(|error| broken(&error))?;
@@ -159,7 +192,8 @@ fn router(server: &Server, shown: Shown) -> Router {
     let scheduler = scheduler.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
     let mut grpc = RoutesBuilder::default();
     grpc.add_service(scheduler);
-    let grpc = grpc.routes().into_axum_router().layer(axum::middleware::from_fn(http::only_grpc));
+    let open = from_fn_with_state(Arc::clone(&shown.stopping), http::no_job_at_the_end);
+    let grpc = grpc.routes().into_axum_router().layer(open).layer(from_fn(http::only_grpc));
     grpc.fallback(http::nothing).merge(http::routes(shown))
 }
 

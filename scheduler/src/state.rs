@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ballista_core::serde::protobuf::{JobStatus, executor_status};
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_core::serde::protobuf::{JobStatus, UpdateTaskStatusParams, executor_status};
 use ballista_scheduler::cluster::JobStateEvent;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
@@ -16,7 +17,7 @@ use engine::cluster::view::{ExecutorView, JobState, JobView};
 use futures::StreamExt;
 use tokio::sync::{Notify, RwLock};
 
-use crate::admission::Assignments;
+use crate::admission::{Assignments, Fenced};
 use crate::view::{self, Reading};
 
 /// Ballista's scheduler.
@@ -29,8 +30,6 @@ const KEPT_JOBS: usize = 2_000;
 const RESULTS: Duration = Duration::from_secs(5);
 /// How often jobs are looked at while nobody asks.
 const LOOK: Duration = Duration::from_secs(2);
-/// A job that nobody has asked for in this time has lost its client, and is ended: clients ask several times a second.
-const ORPHANED: Duration = Duration::from_secs(60);
 
 /// What a scheduler knows. Clones are the same.
 #[derive(Clone, Default)]
@@ -43,6 +42,7 @@ struct Inner {
     /// There once Ballista's scheduler is: it is made with callbacks that need what is here.
     server: OnceLock<Server>,
     assignments: Arc<Assignments>,
+    fenced: Arc<Fenced>,
     jobs: Mutex<Jobs>,
     work: Notify,
 }
@@ -132,8 +132,21 @@ impl SchedulerState {
         self.inner.work.notified().await;
     }
 
+    /// Keeps tasks from an executor that is to be stopped, or gives it some again.
+    pub async fn fence(&self, id: &str, fenced: bool) {
+        self.inner.fenced.set(id, fenced);
+        let Some(server) = self.inner.server.get().filter(|_| !fenced) else { return };
+        // Ballista hands out tasks when something has happened; a report of no tasks is the least that can happen.
+        let nothing = UpdateTaskStatusParams { executor_id: id.to_owned(), task_status: Vec::new() };
+        let _ = server.update_task_status(tonic::Request::new(nothing)).await;
+    }
+
     pub(crate) fn assignments(&self) -> Arc<Assignments> {
         Arc::clone(&self.inner.assignments)
+    }
+
+    pub(crate) fn fenced(&self) -> Arc<Fenced> {
+        Arc::clone(&self.inner.fenced)
     }
 
     /// Takes Ballista's scheduler, once.
@@ -148,8 +161,9 @@ impl SchedulerState {
         self.inner.work.notify_one();
     }
 
-    /// Sees jobs to their end while nobody asks. Ends never.
-    pub(crate) async fn follow(self) {
+    /// Sees jobs to their end while nobody asks; ends those that nobody has asked for in `client_timeout`. A client asks several
+    /// times a second. Ends never.
+    pub(crate) async fn follow(self, client_timeout: Duration) {
         let events = match self.inner.server.get() {
             Some(server) => server.job_state_events().await.ok(),
             None => None,
@@ -169,7 +183,7 @@ impl SchedulerState {
                 },
                 _ = pause.tick() => {
                     self.look().await;
-                    self.end_orphans().await;
+                    self.end_orphans(client_timeout).await;
                 }
             }
         }
@@ -215,14 +229,14 @@ impl SchedulerState {
         live
     }
 
-    async fn end_orphans(&self) {
+    async fn end_orphans(&self, client_timeout: Duration) {
         let Some(server) = self.inner.server.get() else { return };
         let orphans: Vec<String> = {
             let jobs = self.lock();
-            jobs.live.iter().filter(|(_, live)| live.asked_at.elapsed() > ORPHANED).map(|(id, _)| id.clone()).collect()
+            jobs.live.iter().filter(|(_, live)| live.asked_at.elapsed() > client_timeout).map(|(id, _)| id.clone()).collect()
         };
         for id in orphans {
-            tracing::warn!(target: "pacha", "job {id} is ended: nobody has asked for it in {} s", ORPHANED.as_secs());
+            tracing::warn!(target: "pacha", "job {id} is ended: nobody has asked for it in {} s", client_timeout.as_secs());
             // Its event loop has ended if this fails, and all jobs with it.
             let _ = server.cancel_job(id.into()).await;
         }

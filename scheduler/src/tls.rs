@@ -29,6 +29,8 @@ use tokio_rustls::server::TlsStream;
 
 /// Who needs longer than this to say who they are will not.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection without TLS is held.
+const HELD: Duration = Duration::from_secs(2);
 /// Connections that wait to be served.
 const WAITING: usize = 64;
 /// The first byte of a TLS connection: a handshake's record.
@@ -229,7 +231,7 @@ async fn encrypted(stream: &TcpStream) -> bool {
     matches!(peeked, Ok(Ok(1))) && first == [RECORD]
 }
 
-/// Whoever does not speak TLS gets no answer, but is not cut off either until it goes: Ballista's scheduler looks whether a
+/// Whoever does not speak TLS gets no answer, but is not cut off at once either: Ballista's scheduler looks whether a
 /// new executor can be reached by opening a connection, always without TLS, and takes one that breaks for none.
 async fn refuse(stream: &TcpStream) {
     let gone = async {
@@ -241,7 +243,7 @@ async fn refuse(stream: &TcpStream) {
             }
         }
     };
-    let _ = tokio::time::timeout(HANDSHAKE, gone).await;
+    let _ = tokio::time::timeout(HELD, gone).await;
 }
 
 async fn readable(stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {

@@ -51,7 +51,7 @@ pub(crate) fn read(graph: &dyn ExecutionGraph) -> Reading {
         for task in stage.task_infos().unwrap_or_default() {
             count(task, &mut shown, &mut executors, &mut reading);
         }
-        reading.view.written_rows += written_rows(stage);
+        reading.view.records += records(stage);
         reading.view.stages.push(shown);
     }
     reading.view.stages.sort_by_key(|stage| stage.id);
@@ -109,24 +109,15 @@ fn count(task: &TaskInfo, shown: &mut StageView, executors: &mut BTreeSet<String
     }
 }
 
-/// Rows that the sink of a stage wrote, if it has one: what a sink returns are manifests, not the rows that went into its files.
-fn written_rows(stage: &ExecutionStage) -> u64 {
+/// Records that the sinks of a stage's finished tasks took in. Of a task nothing but its sink's metrics are told.
+fn records(stage: &ExecutionStage) -> u64 {
     let metrics: &[MetricsSet] = match stage {
         ExecutionStage::Running(stage) => stage.stage_metrics.as_deref().unwrap_or_default(),
         ExecutionStage::Successful(stage) => &stage.stage_metrics,
         ExecutionStage::Failed(stage) => stage.stage_metrics.as_deref().unwrap_or_default(),
         ExecutionStage::UnResolved(_) | ExecutionStage::Resolved(_) => return 0,
     };
-    // The metrics are those of the plan's nodes, parents first; a node without metrics has none in the list either.
-    let (mut rows, mut sets, mut nodes) = (0, metrics.iter(), vec![stage.plan()]);
-    while let Some(node) = nodes.pop() {
-        let set = if node.metrics().is_some() { sets.next() } else { None };
-        if node.downcast_ref::<SinkExec>().is_some() {
-            rows += set.and_then(MetricsSet::output_rows).unwrap_or(0) as u64;
-        }
-        nodes.extend(node.children().into_iter().rev().map(AsRef::as_ref));
-    }
-    rows
+    metrics.iter().filter_map(|set| set.sum_by_name(SinkExec::RECORDS)).map(|sum| sum.as_usize() as u64).sum()
 }
 
 fn small(count: usize) -> u32 {

@@ -13,6 +13,7 @@ pub(crate) async fn executor(global: &Global, arguments: ExecutorArguments, prin
     let session = super::open_member(global, arguments.without_tls, printer)?;
     let options = ExecutorOptions {
         scheduler,
+        name: arguments.name,
         listen: arguments.listen,
         advertise: arguments.advertise,
         port: arguments.port,
@@ -23,6 +24,7 @@ pub(crate) async fn executor(global: &Global, arguments: ExecutorArguments, prin
         wait: arguments.wait,
         grace: arguments.grace,
         metrics: arguments.metrics_listen,
+        heartbeat: arguments.heartbeat,
     };
     let ready = |ready: &ExecutorReady| match arguments.format.format {
         Form::Json => printer.json_line(ready),

@@ -117,10 +117,10 @@ fn open_anywhere(global: &Global, printer: &Printer) -> Result<Session> {
     open_sound(global, printer)
 }
 
-/// The session of a process of a cluster: with the settings of the project that it is started in, if it is in one.
+/// The session of a process of a cluster: with the settings of the project that it is started in, if it is in one, and of --set.
 fn open_member(global: &Global, without_tls: bool, printer: &Printer) -> Result<Session> {
-    let mut project = if global.project.is_none() && global.set.is_empty() && Project::find(Path::new(".")).is_err() {
-        Project::bare(Path::new("."))
+    let mut project = if global.project.is_none() && Project::find(Path::new(".")).is_err() {
+        Project::bare_with(Path::new("."), &global.set)?
     } else {
         Project::load_sound(&root(global)?, &global.set)?
     };
@@ -131,9 +131,26 @@ fn open_member(global: &Global, without_tls: bool, printer: &Printer) -> Result<
     engine::session::cluster_session(&Arc::new(project), 1)
 }
 
-/// The arguments by which another process of this binary has the same project and settings.
+/// The arguments by which another process of this binary has the same project, if there is one, and the same settings.
 fn project_arguments(global: &Global, project: &Project) -> Vec<OsString> {
     let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
+    let there = root.join(engine::project::FILE).is_file().then(|| ["--project".into(), root.into_os_string()]);
     let set = global.set.iter().flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()]);
-    ["--project".into(), root.into_os_string()].into_iter().chain(set).collect()
+    there.into_iter().flatten().chain(set).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_process_gets_the_settings_also_where_there_is_no_project() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = vec![("limits.memory".to_owned(), "2GiB".to_owned())];
+        let global = Global { project: None, set, color: clap::ColorChoice::Auto };
+        let project = Project::bare(dir.path());
+        assert_eq!(project_arguments(&global, &project), ["--set", "limits.memory=2GiB"]);
+        std::fs::write(dir.path().join(engine::project::FILE), "").unwrap();
+        assert_eq!(project_arguments(&global, &project)[..1], ["--project"]);
+    }
 }

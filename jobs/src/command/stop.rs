@@ -22,8 +22,15 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) async fn stop(global: &Global, id: &str, form: Form, printer: &Printer) -> Result<u8> {
     let session = super::open_sound(global, printer)?;
     let found = record::find(&session.warehouse, id).await?;
-    let ended = if found.state.ended() { found } else { end(&session, found).await? };
-    abandoned(&session, &ended).await?;
+    let ended = if found.state.ended() { Ok(found.clone()) } else { end(&session, &found).await };
+    // A run that ended by itself has ended its tasks too.
+    if ended.as_ref().ok().is_none_or(|ended| ended.finished_at.is_none())
+        && let Err(error) = abandoned(&session, &found).await
+    {
+        tracing::debug!("{error}");
+        printer.note(&format!("its scheduler cannot be reached; if it lives, it ends the tasks of run {} by itself in a minute", found.id));
+    }
+    let ended = ended?;
     match form {
         Form::Json => printer.json(&ended),
         Form::Text => printer.data(&format!("run {} of {}: {}", ended.id, ended.job, ended.state)),
@@ -31,7 +38,7 @@ pub(crate) async fn stop(global: &Global, id: &str, form: Form, printer: &Printe
     Ok(DONE)
 }
 
-async fn end(session: &Session, run: RunRecord) -> Result<RunRecord> {
+async fn end(session: &Session, run: &RunRecord) -> Result<RunRecord> {
     let database = Database::open(session.warehouse.join(&run.database));
     stop::ask(&database, &run.id).await?;
     let asked = Instant::now();
@@ -41,11 +48,10 @@ async fn end(session: &Session, run: RunRecord) -> Result<RunRecord> {
             return Ok(now);
         }
         if asked.elapsed() > PATIENCE {
+            stop::forget(&database, &run.id).await;
             let message = format!("run {} has not ended in {} s", run.id, PATIENCE.as_secs());
-            return Err(Error::new(
-                Kind::Failed,
-                Problem::error("PR002", message).hint(format!("it will when its process looks; see: pacha show {}", run.id)),
-            ));
+            let hint = format!("its process may be gone, or cannot reach the warehouse; its tasks were ended. See: pacha show {}", run.id);
+            return Err(Error::new(Kind::Failed, Problem::error("PR002", message).hint(hint)));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -53,7 +59,7 @@ async fn end(session: &Session, run: RunRecord) -> Result<RunRecord> {
 
 /// Ends what a run has left on a cluster although its own process cannot do so any more.
 async fn abandoned(session: &Session, run: &RunRecord) -> Result<()> {
-    let Some(used) = run.cluster.as_ref().filter(|_| run.finished_at.is_none()) else { return Ok(()) };
+    let Some(used) = &run.cluster else { return Ok(()) };
     let cluster = Cluster::connect(&used.scheduler, &session.project.settings.cluster, &session.project.root).await?;
     cluster.cancel_run(&run.id).await.map(|_| ())
 }

@@ -60,6 +60,7 @@ impl ExecutorMetrics {
         }
     }
 
+    /// Walks all files of rows: for a thread that may wait.
     fn text(&self) -> Vec<u8> {
         let _one = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let Sources { counts, progress, rows, .. } = &self.sources;
@@ -84,7 +85,10 @@ pub(super) async fn serve(listener: TcpListener, sources: Sources) {
     let metrics = ExecutorMetrics::new(sources);
     let ready =
         async move || if health.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no scheduler\n") };
-    let metrics = async move || ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.text()).into_response();
+    let metrics = async move || match tokio::task::spawn_blocking(move || metrics.text()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
     let router = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).route("/metrics", get(metrics));
     let _ = axum::serve(listener, router).await;
 }

@@ -1,14 +1,15 @@
 //! The executor's process: Ballista's executor, with what is ours around it.
 //!
 //! * It compares builds with the scheduler before it begins, and goes on comparing: a scheduler may be replaced.
-//! * [`task`]: how a task runs; [`connection`]: between executors.
-//! * [`drain`]: how it ends. Without its scheduler it ends too, after some 25 seconds: five heartbeats.
+//! * [`task`]: how a task runs, and [`wanted`] how it ends early; [`connection`]: between executors.
+//! * [`drain`]: how it ends. Without its scheduler it ends too, after five heartbeats.
 //! * [`metrics`]: what it counts.
 
 mod connection;
 mod drain;
 mod metrics;
 mod task;
+mod wanted;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +27,7 @@ use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::ExecutorMetricCollectionPolicy;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use engine::cluster::identity::executor_id;
+use engine::cluster::identity::{executor_id, named};
 use engine::cluster::view::IDENTITY;
 use engine::cluster::{Address, Identity, MESSAGE_BYTES, get};
 use engine::codec::codec;
@@ -36,20 +37,23 @@ use schemas::problem::Problem;
 use serde::Serialize;
 use tonic::transport::Channel;
 
-use crate::executor::task::{Counts, Tasks, Threads};
+use crate::executor::task::{Counts, HandBack, Tasks, Threads};
 use crate::folder::Folder;
 use crate::listen;
 use crate::member::Member;
 use crate::tls::{self, Front};
 
-/// The scheduler takes an executor for lost after four of these.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A scheduler that does not say who it is within this time does not answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// So many heartbeats without an answer are the end.
+const HEARTBEATS: u32 = 5;
 /// How often a scheduler that is not there yet is looked for.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often builds are compared again.
 const COMPARE: Duration = Duration::from_secs(15);
-/// Files of jobs whose scheduler is gone are removed when nobody has touched them for so long, looked for so often.
-const FILES: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(60));
+/// Rows of jobs that the scheduler has forgotten are removed when nobody has written to them for so long, looked for so often.
+/// Those of a job that runs may lie there for as long as `cluster.timeout`, six hours if nothing else is set.
+const FILES: (Duration, Duration) = (Duration::from_secs(24 * 3600), Duration::from_secs(600));
 /// A port that was free may be taken before it is used; then others are tried, if it was ours to choose.
 const STARTS: usize = 3;
 
@@ -58,6 +62,8 @@ const STARTS: usize = 3;
 pub struct ExecutorOptions {
     /// Whose tasks it runs.
     pub scheduler: Address,
+    /// Its name in its id, by which whoever started it knows it; a new one if not given.
+    pub name: Option<String>,
     /// Where it listens.
     pub listen: IpAddr,
     /// The name or number by which scheduler, clients and other executors reach it; that of `listen` if not given.
@@ -78,6 +84,8 @@ pub struct ExecutorOptions {
     pub grace: Duration,
     /// Where to serve health and metrics, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// How often the scheduler hears of it, in whole seconds: several times before it is taken for lost.
+    pub heartbeat: Duration,
 }
 
 /// An executor that takes tasks.
@@ -137,8 +145,8 @@ pub async fn serve(
     // Apart from one another: Ballista removes what looks forgotten among the rows.
     let (rows, runtime) = (folder.below("rows")?, spilling(session, folder.below("spill")?)?);
     let threads = Threads::new(vcores).map_err(|error| broken(&error.to_string()))?;
-    let (counts, health) = (Arc::default(), ExecutorHealth::new());
-    let executor = Executor { options, member, identity, channel, vcores, rows, runtime, threads, counts, health };
+    let (counts, health, hand_back) = (Arc::default(), ExecutorHealth::new(), HandBack::default());
+    let executor = Executor { options, member, identity, channel, vcores, rows, runtime, threads, counts, health, hand_back };
     let started = tokio::select! {
         biased;
         _ = &mut stop => return Ok(()),
@@ -184,6 +192,7 @@ struct Executor<'a> {
     threads: Threads,
     counts: Arc<Counts>,
     health: ExecutorHealth,
+    hand_back: HandBack,
 }
 
 impl Executor<'_> {
@@ -227,9 +236,9 @@ impl Executor<'_> {
         let addresses = if behind == address { vec![address] } else { vec![address, behind] };
         let [port, grpc_port] = listen::free_ports(&addresses, [options.port, options.grpc_port])?;
         let runtime = Arc::clone(&self.runtime);
-        let tasks = Tasks::new(&format!("{host}:{port}"), &self.counts, &self.threads);
+        let tasks = Tasks::new(&format!("{host}:{port}"), &self.counts, &self.threads, &self.hand_back);
         Ok(ExecutorProcessConfig {
-            executor_id: executor_id(&self.identity),
+            executor_id: options.name.as_deref().map_or_else(|| executor_id(&self.identity), |name| named(&self.identity, name)),
             bind_host: listen::in_url(behind),
             external_host: Some(host),
             port,
@@ -243,7 +252,7 @@ impl Executor<'_> {
             job_data_clean_up_interval_seconds: FILES.1.as_secs(),
             grpc_max_decoding_message_size: message_bytes,
             grpc_max_encoding_message_size: message_bytes,
-            executor_heartbeat_interval_seconds: HEARTBEAT.as_secs(),
+            executor_heartbeat_interval_seconds: options.heartbeat.as_secs().max(1),
             metric_collection_policy: ExecutorMetricCollectionPolicy::Off,
             // The pool of the session, of limits.memory, is for all tasks together, as it is in one process.
             memory_pool_size: Some(0),
@@ -294,7 +303,7 @@ impl Executor<'_> {
             how = &mut stop => {
                 if how == Stop::Drain {
                     let registration = structure_executor_metadata(&config, u32::try_from(self.vcores).unwrap_or(u32::MAX));
-                    drain::drain(&self.channel, &registration, self.options.grace).await;
+                    drain::drain(&self.options.scheduler, &self.channel, &registration, self.options.grace, || self.hand_back.all()).await;
                 }
                 Ok(())
             }
@@ -322,7 +331,7 @@ impl Executor<'_> {
 
     async fn lost(&self) -> Error {
         let scheduler = &self.options.scheduler;
-        let answers = matches!(tokio::time::timeout(HEARTBEAT, get::get::<Identity>(self.channel.clone(), IDENTITY)).await, Ok(Ok(_)));
+        let answers = matches!(tokio::time::timeout(ANSWER, get::get::<Identity>(self.channel.clone(), IDENTITY)).await, Ok(Ok(_)));
         let problem = if answers {
             let problem = Problem::error(
                 "PK715",
@@ -330,7 +339,7 @@ impl Executor<'_> {
             );
             problem.hint("see that this machine has memory and processors for its tasks, then start the executor again")
         } else {
-            let problem = Problem::error("PK712", format!("the scheduler at {scheduler} has not answered {} heartbeats", 5));
+            let problem = Problem::error("PK712", format!("the scheduler at {scheduler} has not answered {HEARTBEATS} heartbeats"));
             problem.hint("look whether the scheduler runs, then start the executor again")
         };
         Error::failed(problem)
@@ -386,3 +395,6 @@ fn broken(reason: &str) -> Error {
     let problem = Problem::error("PK719", format!("the executor cannot start: {reason}"));
     Error::failed(problem.hint("run again with RUST_LOG=debug and report this if the message does not help"))
 }
+
+#[cfg(test)]
+mod tests;

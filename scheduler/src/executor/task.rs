@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use ballista_core::JobId;
+use ballista_core::error::BallistaError;
 use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport};
 use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
 use datafusion::error::{DataFusionError, Result};
@@ -19,9 +20,11 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use engine::cluster::message;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use super::connection::Connections;
+use super::wanted::Wanted;
 
 /// Stack of the threads that run tasks, as in a process that runs its plans itself.
 const STACK: usize = 32 << 20;
@@ -62,6 +65,23 @@ impl Drop for Threads {
     }
 }
 
+/// Tells all tasks to end, because their executor does. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HandBack(watch::Sender<bool>);
+
+impl HandBack {
+    /// Ends all tasks, those to come too.
+    pub(super) fn all(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Resolves when tasks are to end.
+    async fn told(&self) {
+        // The sender is in `self`.
+        let _ = self.0.subscribe().wait_for(|told| *told).await;
+    }
+}
+
 /// Ballista's engine, with tasks of ours.
 pub(super) struct Tasks {
     inner: DefaultExecutionEngine,
@@ -69,13 +89,14 @@ pub(super) struct Tasks {
     executor: Arc<str>,
     counts: Arc<Counts>,
     threads: Handle,
+    hand_back: HandBack,
 }
 
 impl Tasks {
     /// Tasks of the executor that others find at `executor`.
-    pub(super) fn new(executor: &str, counts: &Arc<Counts>, threads: &Threads) -> Self {
+    pub(super) fn new(executor: &str, counts: &Arc<Counts>, threads: &Threads, hand_back: &HandBack) -> Self {
         let inner = DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default()));
-        Self { inner, executor: executor.into(), counts: Arc::clone(counts), threads: threads.handle() }
+        Self { inner, executor: executor.into(), counts: Arc::clone(counts), threads: threads.handle(), hand_back: hand_back.clone() }
     }
 }
 
@@ -91,9 +112,10 @@ impl ExecutionEngine for Tasks {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let name = format!("{job_id}/{stage_id}/{task_id}");
+        let (wanted, plan) = Wanted::under(plan)?;
         let inner = self.inner.create_query_stage_exec(job_id, stage_id, task_id, global_output_partition_ids, plan, work_dir, config)?;
         let (executor, counts) = (Arc::clone(&self.executor), Arc::clone(&self.counts));
-        Ok(Arc::new(Task { name, executor, inner, counts, threads: self.threads.clone() }))
+        Ok(Arc::new(Task { name, executor, inner, wanted, counts, threads: self.threads.clone(), hand_back: self.hand_back.clone() }))
     }
 }
 
@@ -102,8 +124,10 @@ struct Task {
     name: String,
     executor: Arc<str>,
     inner: Arc<dyn QueryStageExecutor>,
+    wanted: Wanted,
     counts: Arc<Counts>,
     threads: Handle,
+    hand_back: HandBack,
 }
 
 impl fmt::Display for Task {
@@ -119,10 +143,12 @@ impl QueryStageExecutor for Task {
         let inner = Arc::clone(&self.inner);
         let task = self.threads.spawn(async move { inner.execute_query_stage(task_id, context).await });
         // Ballista ends a task by dropping it.
-        let end = AbortOnDrop(task.abort_handle());
-        let result = task.await;
+        let end = (AbortOnDrop(task.abort_handle()), self.wanted.end());
+        let result = tokio::select! {
+            result = task => result.unwrap_or_else(ended),
+            () = self.hand_back.told() => Err(lost(&self.executor)),
+        };
         drop(end);
-        let result = result.unwrap_or_else(ended);
         running.end(result.is_ok());
         result.map_err(|error| {
             tracing::warn!(target: "pacha", "task {} failed: {}", self.name, first_line(&error));
@@ -131,7 +157,7 @@ impl QueryStageExecutor for Task {
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        self.inner.collect_plan_metrics()
+        self.wanted.metrics()
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
@@ -181,6 +207,12 @@ impl Drop for Running<'_> {
     }
 }
 
+/// It fails the job, as every error does here, and its client submits it again: this is none of the errors that a task itself
+/// ends with, which would fail the run.
+fn lost(executor: &str) -> DataFusionError {
+    BallistaError::General(format!("ExecutorLost: {executor} was told to end before its task had")).into_datafusion()
+}
+
 /// A panic goes on to Ballista, which makes an error of it.
 fn ended<T>(error: JoinError) -> Result<T> {
     match error.try_into_panic() {
@@ -196,6 +228,31 @@ fn first_line(error: &DataFusionError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn all_tasks_are_told_to_end_whenever_they_ask() {
+        let hand_back = HandBack::default();
+        let early = tokio::spawn({
+            let hand_back = hand_back.clone();
+            async move { hand_back.told().await }
+        });
+        hand_back.all();
+        early.await.unwrap();
+        hand_back.told().await;
+        let text = format!("{:?}", message::sent(lost("10.0.0.7:1"), "10.0.0.7:1"));
+        assert!(message::received(&text).is_none() && text.contains("ExecutorLost"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_task_has_room_for_deep_records() {
+        fn down(depth: usize) -> usize {
+            let level = std::hint::black_box([depth; 128]);
+            if depth == 0 { level[1] } else { down(depth - 1) + level[127].min(1) }
+        }
+        let threads = Threads::new(1).unwrap();
+        // A kilobyte a level at least, and twice what Ballista's threads have.
+        assert_eq!(threads.handle().spawn(async { down(4_000) }).await.unwrap(), 4_000);
+    }
 
     #[test]
     fn a_task_that_is_dropped_counts_as_cancelled() {
