@@ -1,56 +1,105 @@
 //! Where the SQL of a test runs, behind the interface that sqllogictest asks for.
 //!
-//! A query is planned as `pacha sql` plans it, so that what a test sees of a mistake is what a user sees.
+//! The same files pass in this process and on a cluster. A query is planned as `pacha sql` plans it, so that what a test sees of a mistake is what a user sees.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use engine::backend::Backend;
+use engine::cluster::Cluster;
+use engine::project::Project;
 use engine::query::{self, tables::Overlay};
-use engine::session::Session;
+use engine::session::{Session, cluster_session};
 use engine::sql::mistake;
 use schemas::problem::Source;
 use sqllogictest::{DB, DBOutput, DefaultColumnType};
 use tokio::runtime::Handle;
 
-/// Where plans run. The same files pass on every one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// In this process.
-    Embedded,
+/// Statements that only one process can answer: what is in them, and why. On a cluster the reader of a file is answered by this
+/// process; that the cluster refuses is tested with each of them, so that none stays here for longer than it must.
+pub const HERE_ALONE: [(&str, &str); 1] = [("WITH RECURSIVE", "its working table is in the memory of one process")];
+
+/// How many queries were asked.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// On the backend.
+    pub answered: AtomicUsize,
+    /// Queries of [`HERE_ALONE`].
+    pub here_alone: AtomicUsize,
 }
 
-/// A session on a backend, for one file of tests.
-#[derive(Debug)]
-pub struct Client {
+/// A backend, and the session that plans for it.
+#[derive(Debug, Clone)]
+pub struct Place {
     backend: Backend,
     session: Session,
+    /// What was asked of it.
+    pub asked: Arc<Asked>,
 }
 
-impl Client {
-    /// A client of its own for `session`.
-    pub fn new(backend: Backend, session: &Session) -> Self {
-        Self { backend, session: session.clone() }
+impl Place {
+    /// This process.
+    pub fn here(session: &Session) -> Self {
+        Self { backend: Backend::Embedded, session: session.clone(), asked: Arc::default() }
     }
 
+    /// A cluster, whose plans are cut into so many tasks.
+    ///
+    /// # Errors
+    /// The project has no session.
+    pub fn there(cluster: &Arc<Cluster>, project: &Arc<Project>, partitions: usize) -> engine::Result<Self> {
+        let session = cluster_session(project, partitions)?;
+        Ok(Self { backend: Backend::Cluster(Arc::clone(cluster)), session, asked: Arc::default() })
+    }
+}
+
+/// Who asks, for one file of tests.
+#[derive(Debug)]
+pub struct Client(pub Place);
+
+impl Client {
     async fn rows(&self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Mistake> {
         let source = Arc::new(Source { path: "query".into(), text: sql.to_owned() });
         let parameters = parameters(sql);
         let mut output = DBOutput::StatementComplete(0);
         for statement in query::statements(&source)? {
             let within = 0..source.text.trim_end().len();
-            let frame = query::plan(&self.session, &source, within, statement, &Overlay::default(), &parameters).await?;
+            let frame = query::plan(&self.0.session, &source, within, statement, &Overlay::default(), &parameters).await?;
             let types = frame.schema().as_arrow().fields().iter().map(|field| column_type(field.data_type())).collect();
-            let batches = match self.backend {
-                Backend::Embedded => frame.collect().await.map_err(|error| mistake::running(&error))?,
-            };
+            let batches = self.collect(sql, frame).await?;
             output = DBOutput::Rows { types, rows: printed(&batches)? };
         }
         Ok(output)
+    }
+
+    async fn collect(&self, sql: &str, frame: DataFrame) -> Result<Vec<RecordBatch>, Mistake> {
+        let context = Arc::new(frame.task_ctx());
+        let planned = frame.create_physical_plan().await.map_err(|error| mistake::running(&error))?;
+        let alone = HERE_ALONE.iter().any(|(part, _)| sql.contains(part)) && self.0.backend.cluster().is_some();
+        let backend = if alone { &Backend::Embedded } else { &self.0.backend };
+        if alone {
+            self.refuses(sql, &planned, &context).await?;
+        }
+        let counter = if alone { &self.0.asked.here_alone } else { &self.0.asked.answered };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(backend.collect(planned, context, "tests/slt").await?)
+    }
+
+    async fn refuses(&self, sql: &str, planned: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<(), Mistake> {
+        match self.0.backend.collect(Arc::clone(planned), Arc::clone(context), "tests/alone").await {
+            Err(error) if error.to_string().starts_with("PK734") => Ok(()),
+            Err(error) => Err(Mistake(format!("the cluster should refuse {sql} in its own words: {error}"))),
+            Ok(_) => Err(Mistake(format!("the cluster answers {sql}: take it out of HERE_ALONE"))),
+        }
     }
 }
 
@@ -64,8 +113,9 @@ impl DB for Client {
     }
 
     fn engine_name(&self) -> &str {
-        match self.backend {
+        match self.0.backend {
             Backend::Embedded => "embedded",
+            Backend::Cluster(_) => "cluster",
         }
     }
 }
@@ -120,8 +170,15 @@ impl From<engine::Error> for Mistake {
             }
             None => problem.to_string(),
         });
-        Self(lines.collect::<Vec<_>>().join("\n"))
+        Self(without_executor(&lines.collect::<Vec<_>>().join("\n")))
     }
+}
+
+/// Without the place where it happened, which no file can know.
+fn without_executor(text: &str) -> String {
+    let Some((before, after)) = text.split_once(" (on executor ") else { return text.to_owned() };
+    let (_, after) = after.split_once(')').unwrap_or_default();
+    format!("{before}{after}")
 }
 
 impl fmt::Display for Mistake {

@@ -40,12 +40,20 @@ pub mod fault;
 pub use bucket::Buckets;
 pub use fault::{Answer, Fault, Gate};
 
-/// The one access key that the server knows.
+/// The access key of whoever needs only one.
 pub const ACCESS_KEY: &str = "AKIDTESTTESTTEST";
 /// Its secret.
 pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/secret-of-the-tests";
 /// Who it belongs to, says STS.
 pub const ACCOUNT: &str = "123456789012";
+/// So many others, see [`access_key`], are known with the same secret.
+pub const OTHERS: usize = 16;
+
+/// The access key of one of several processes that use a server together: their requests can be told apart by it.
+#[must_use]
+pub fn access_key(other: usize) -> String {
+    format!("AKIDOTHER{other:07}")
+}
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]
@@ -105,7 +113,15 @@ impl Server {
     /// # Errors
     /// The port is taken.
     pub fn listen(port: u16, quiet: bool) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        Self::listen_at((Ipv4Addr::LOCALHOST, port).into(), quiet)
+    }
+
+    /// A server at an address of another network of this machine.
+    ///
+    /// # Errors
+    /// There is no such address, or the port is taken.
+    pub fn listen_at(address: SocketAddr, quiet: bool) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (buckets, state) = (Buckets::default(), Arc::new(State { quiet, ..State::default() }));
@@ -141,6 +157,15 @@ impl Server {
         ]
     }
 
+    /// The same for one of several processes, whose requests are to be known.
+    pub fn environment_of(&self, other: usize) -> Vec<(&'static str, String)> {
+        let mut environment = self.environment();
+        for (_, value) in environment.iter_mut().filter(|(name, _)| *name == "AWS_ACCESS_KEY_ID") {
+            *value = access_key(other);
+        }
+        environment
+    }
+
     /// The stores of a session that uses this server; nothing of the environment is asked.
     pub fn storage(&self) -> Storage {
         self.storage_with(S3Settings::default())
@@ -156,6 +181,13 @@ impl Server {
     /// From now on, the next `times` requests that `when` holds for fail so. The fault that was set first goes first.
     pub fn fail(&self, times: usize, when: impl Fn(&Request) -> bool + Send + Sync + 'static, fault: Fault) {
         lock(&self.state.rules).push(fault::Rule { when: Box::new(when), left: times, fault });
+    }
+
+    /// From now on, the next `times` requests that `when` holds for wait at the gate.
+    pub fn hold(&self, times: usize, when: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Gate {
+        let gate = Gate::new();
+        self.fail(times, when, Fault::Held(gate.clone()));
+        gate
     }
 
     /// No fault is due any more.
@@ -226,6 +258,11 @@ impl Request {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it is signed with this access key.
+    pub fn signed_by(&self, access_key: &str) -> bool {
+        self.header("authorization").is_some_and(|text| text.contains(&format!("Credential={access_key}/")))
+    }
+
     /// A conditional write.
     pub fn conditional(&self) -> bool {
         self.header("if-none-match").is_some() || self.header("if-match").is_some()
@@ -236,7 +273,11 @@ impl Request {
 async fn serve(listener: TcpListener, buckets: Buckets, state: Arc<State>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let mut builder = S3ServiceBuilder::new(buckets.clone());
-    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    let mut keys = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+    for other in 0..OTHERS {
+        keys.register(access_key(other), SECRET_KEY.into());
+    }
+    builder.set_auth(keys);
     builder.set_access(Access);
     let service = builder.build();
     while let Ok((socket, _)) = listener.accept().await {

@@ -5,23 +5,25 @@
 
 use std::path::{Path, PathBuf};
 
+use engine::job::RunOptions;
+use engine::job::prepare::Request;
 use sqllogictest::{DefaultColumnType, Normalizer, Runner};
 
-use crate::backend::{Backend, Client, Mistake};
+use crate::backend::{Client, Mistake, Place};
 use crate::fixture::Fixture;
 
 const BETWEEN_COLUMNS: &str = " | ";
 
-/// Runs every `.slt` file of `folder` on the fixture; returns how many there were.
+/// Runs every `.slt` file of `folder`, about the project of `fixture`; returns how many there were.
 ///
 /// # Errors
 /// What failed, each with file and line; or the folder cannot be read or is empty.
-pub async fn run(backend: Backend, fixture: &Fixture, folder: &Path) -> Result<usize, Box<dyn std::error::Error>> {
+pub async fn run(place: &Place, fixture: &Fixture, folder: &Path) -> Result<usize, Box<dyn std::error::Error>> {
     let update = std::env::var("PACHA_SLT").is_ok_and(|value| value == "update");
     let files = files(folder)?;
     let mut failures = Vec::new();
     for file in &files {
-        let mut runner = Runner::new(|| async { Ok::<_, Mistake>(Client::new(backend, &fixture.session)) });
+        let mut runner = Runner::new(|| async { Ok::<_, Mistake>(Client(place.clone())) });
         runner.with_validator(validate);
         runner.with_column_validator(same_types);
         runner.set_var("PROJECT".into(), fixture.path().display().to_string());
@@ -35,6 +37,21 @@ pub async fn run(backend: Backend, fixture: &Fixture, folder: &Path) -> Result<u
         0 => Ok(files.len()),
         failed => Err(format!("{failed} of {} files fail\n\n{}", files.len(), failures.join("\n\n")).into()),
     }
+}
+
+/// The project that the files of `statement` are about, with its tables published.
+///
+/// # Errors
+/// A job fails, or a file cannot be written.
+pub async fn published() -> Result<Fixture, Box<dyn std::error::Error>> {
+    let fixture = Fixture::project("harbour")?;
+    fixture.run("nightly", &RunOptions::default()).await?;
+    fixture.run("report", &RunOptions::default()).await?;
+    let request = Request { collections: vec!["oai_qdc".into()], force: true, ..Request::default() };
+    fixture.run("nightly", &RunOptions { request, ..RunOptions::default() }).await?;
+    let boats = "SELECT port, boats FROM (VALUES ('Marrow', 4), ('Sable', 1)) AS t(port, boats)";
+    Box::pin(fixture.write_parquet(boats, "files/ports.parquet")).await?;
+    Ok(fixture)
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {

@@ -11,7 +11,7 @@ use engine::aws::Aws;
 use engine::project::S3Settings;
 use engine::storage::{Location, Storage, durable};
 use object_store::{MultipartUpload, ObjectStoreExt};
-use pacha_tests::s3::{ACCESS_KEY, Fault, Gate, Server};
+use pacha_tests::s3::{ACCESS_KEY, Fault, SECRET_KEY, Server, access_key};
 
 fn place(storage: &Storage, url: &str) -> Location {
     storage.resolve(url, Path::new("/")).unwrap()
@@ -68,8 +68,7 @@ async fn a_request_at_a_closed_gate_waits_until_it_is_opened() {
     let server = Server::start();
     server.buckets.make("warehouse");
     let storage = server.storage();
-    let gate = Gate::new();
-    server.fail(1, |request| request.method == "PUT", Fault::Held(gate.clone()));
+    let gate = server.hold(1, |request| request.method == "PUT");
     let held = place(&storage, "s3://warehouse/held");
     let put = tokio::spawn(async move { held.write("1").await });
     gate.reached(1).await;
@@ -77,6 +76,22 @@ async fn a_request_at_a_closed_gate_waits_until_it_is_opened() {
     gate.open();
     put.await.unwrap().unwrap();
     assert_eq!(server.buckets.keys("warehouse", ""), ["held"]);
+}
+
+#[tokio::test]
+async fn requests_of_several_processes_are_told_apart_by_their_keys() {
+    let server = Server::start();
+    server.buckets.make("warehouse");
+    server.fail(usize::MAX, |request| request.signed_by(&access_key(1)), Fault::access_denied());
+    for (other, written) in [(0, true), (1, false)] {
+        let credentials = Credentials::new(access_key(other), SECRET_KEY, None, None, "tests");
+        let aws = Arc::new(Aws::with_credentials(credentials, "us-east-1"));
+        let storage = Storage::with(aws, S3Settings { endpoint: Some(server.endpoint()), ..S3Settings::default() });
+        let put = place(&storage, &format!("s3://warehouse/{other}")).write("1").await;
+        assert_eq!(put.is_ok(), written, "{put:?}");
+    }
+    assert_eq!(server.buckets.keys("warehouse", ""), ["0"]);
+    assert!(server.requests().iter().any(|request| request.signed_by(&access_key(1)) && !request.signed_by(&access_key(0))));
 }
 
 #[tokio::test]

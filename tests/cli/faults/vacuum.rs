@@ -2,18 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use pacha_tests::s3::{Fault, Gate};
+use pacha_tests::s3::Fault;
 use serde_json::Value;
 
-use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, data_read, ended, reached};
+use crate::world::{AFTER, BEFORE, BUCKET, DATABASE, World, data_read, ended};
 
 #[test]
 fn a_vacuum_during_a_read_leaves_the_reader_its_files() {
     let world = World::published();
-    let gate = Gate::new();
-    world.server.fail(1, data_read("mapped"), Fault::Held(gate.clone()));
+    let gate = world.server.hold(1, data_read("mapped"));
     let reader = world.start(&["sql", "SELECT count(DISTINCT title) > 0 AS any, count(*) AS n FROM alder.mapped", "--format", "csv"]);
-    reached(&gate, 1);
+    gate.wait(1);
     // Five versions later the one that is being read is not among the last four; but it was replaced a moment ago.
     for _ in 0..5 {
         let run = world.pacha(&["run", "nightly", "--force"]);

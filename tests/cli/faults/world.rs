@@ -6,10 +6,9 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use pacha_tests::glue::FakeGlue;
-use pacha_tests::s3::{Fault, Gate, Request, SECRET_KEY, Server};
+use pacha_tests::s3::{Gate, Request, SECRET_KEY, Server};
 use serde_json::Value;
 
 use crate::small_project::{copy, errors, pacha};
@@ -109,10 +108,9 @@ impl World {
 
     /// A command that is about to publish: its commit waits for the gate.
     pub(crate) fn start_up_to_commit(&self, arguments: &[&str]) -> (Child, Gate) {
-        let gate = Gate::new();
-        self.server.fail(1, commit_put, Fault::Held(gate.clone()));
+        let gate = self.server.hold(1, commit_put);
         let child = self.start(arguments);
-        reached(&gate, 1);
+        gate.wait(1);
         (child, gate)
     }
 
@@ -190,13 +188,6 @@ impl Said {
         }
         assert!(self.stderr.contains("hint: "), "it does not say what to do:\n{}", self.stderr);
     }
-}
-
-/// Waits until so many requests are at the gate.
-pub(crate) fn reached(gate: &Gate, requests: usize) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let reached = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), gate.reached(requests)).await });
-    reached.expect("the request that was waited for never came");
 }
 
 /// The put that publishes.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Fault;
 use super::expression::{self, Row};
-use super::state::{Answer, Refusal, State, Table, check_location, page, refuse, text};
+use super::state::{State, Table, check_location, page, text};
+use crate::json::{Answer, Fault, Refusal, refuse};
 
 /// Items of a batch that creates or updates.
 const WRITES: usize = 100;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Fault;
+use crate::json::{Answer, Fault, Refusal, Service, refuse};
 
 /// Entries on one page: few, so that nobody gets by without asking for the next.
 const PAGE: usize = 5;
@@ -12,24 +12,9 @@ const PAGE: usize = 5;
 /// Columns whose statistics one call may set.
 const STATISTICS: usize = 25;
 
-/// Why an operation is refused.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: &'static str,
-    pub(super) message: String,
-}
-
-pub(super) type Answer = Result<Value, Refusal>;
-
-/// A refusal of the caller.
-pub(super) fn refuse(code: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal { status: 400, code, message: message.into() }
-}
-
 /// One catalog.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub struct State {
     databases: BTreeMap<String, Value>,
     pub(super) tables: BTreeMap<(String, String), Table>,
 }
@@ -44,9 +29,11 @@ pub(super) struct Table {
     statistics: BTreeMap<String, Value>,
 }
 
-impl State {
-    /// Carries out an operation.
-    pub(super) fn call(&mut self, operation: &str, body: &Value, fault: Option<&Fault>) -> Answer {
+impl Service for State {
+    const TARGET: &'static str = "AWSGlue.";
+    const NAME: &'static str = "glue";
+
+    fn call(&mut self, operation: &str, body: &Value, fault: Option<&Fault>) -> Answer {
         match operation {
             "CreateDatabase" => self.create_database(&body["DatabaseInput"]),
             "GetDatabase" => self.get_database(text(body, "Name")?),
@@ -66,7 +53,9 @@ impl State {
             other => Err(refuse("UnknownOperationException", format!("no operation {other}"))),
         }
     }
+}
 
+impl State {
     fn create_database(&mut self, input: &Value) -> Answer {
         let name = text(input, "Name")?;
         check_name(name)?;

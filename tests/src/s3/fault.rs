@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use s3s::Body;
 use tokio::sync::watch;
 
 use super::{Buckets, Request};
+
+/// A test gives up what it waits for after so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What becomes of a request.
 #[derive(Clone)]
@@ -178,6 +182,21 @@ impl Gate {
         let mut waiting = self.waiting.subscribe();
         // The sender lives as long as this gate.
         let _ = waiting.wait_for(|waiting| *waiting >= requests).await;
+    }
+
+    /// The same, for a test that is not async.
+    ///
+    /// # Panics
+    /// They have not come within [`PATIENCE`].
+    pub fn wait(&self, requests: usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime of one thread starts");
+        let reached = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.reached(requests)).await });
+        assert!(reached.is_ok(), "of {requests} requests that were waited for, {} have come", *self.waiting.borrow());
+    }
+
+    /// How many requests have come to the gate so far.
+    pub fn waiting(&self) -> usize {
+        *self.waiting.borrow()
     }
 
     pub(super) async fn pass(&self) {
