@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kit import pacha
 from kit.engines import REFERENCE, Peer, has_reference, installed, reference_output
+from kit.spec import JOINED
 from kit.workplace import BENCHMARKS, Workplace
 
 Engine = Peer | pacha.Pacha
@@ -21,6 +22,25 @@ def results(workplace: Workplace, wrote: list[tuple[Engine, str]], size: str) ->
     for engine, suite in wrote:
         folder = str(engine.result(workplace, suite, size))
         wanted.append({"engine": engine.name, "suite": suite, "folder": folder, "columns": engine.columns()})
+    return verified(workplace, wanted, size)
+
+
+def joined(workplace: Workplace, engines: list[pacha.Pacha], size: str) -> list[dict]:
+    """Compares what was joined and grouped with what DuckDB makes of the same SQL."""
+    found = []
+    for table in JOINED:
+        folders = {"duckdb": workplace.joined(size) / "reference" / table}
+        folders |= {engine.name: engine.result(workplace, "join", size, table) for engine in engines}
+        wanted = [
+            {"engine": name, "suite": table, "folder": str(folder), "columns": {}, "table": table}
+            for name, folder in folders.items()
+        ]
+        found += verified(workplace, wanted, size)
+    return found
+
+
+def verified(workplace: Workplace, wanted: list[dict], size: str) -> list[dict]:
+    """Results with their checksums, compared with the first."""
     if len(wanted) < 2 or not installed(workplace, "duckdb"):
         return []
     verify = [str(workplace.python("duckdb")), "-m", "kit.verify"]
@@ -59,13 +79,14 @@ def as_text(row: Iterable) -> list[str]:
     return [str(value) for value in row if value is not None]
 
 
-def accounting(workplace: Workplace, suite: str, size: str) -> dict:
+def accounting(workplace: Workplace, suite: str, size: str, engine: str = "pacha") -> dict:
     """Whether the run record accounts for every record that was generated."""
-    stdout, manifest = workplace.log(f"pacha-{suite}-{size}", "out"), workplace.manifest(size)
+    stdout, manifest = workplace.log(f"{engine}-{suite}-{size}", "out"), workplace.manifest(size)
+    found = {"engine": engine, "size": size, "suite": suite}
     try:
         counts = json.loads(stdout.read_text())["counts"]
     except (ValueError, KeyError):
-        return {"size": size, "suite": suite, "agrees": False, "counts": {}}
+        return found | {"agrees": False, "counts": {}}
     gone = counts["deleted"] + counts["skipped"]
     agrees = (counts["in"], counts["mapped"], gone) == (
         manifest["records"],
@@ -73,4 +94,4 @@ def accounting(workplace: Workplace, suite: str, size: str) -> dict:
         manifest["deleted"],
     )
     kept = {name: counts[name] for name in ("in", "mapped", "quarantined", "skipped", "deleted", "duplicates")}
-    return {"size": size, "suite": suite, "agrees": agrees, "counts": kept}
+    return found | {"agrees": agrees, "counts": kept}

@@ -138,7 +138,9 @@ def run_once(
     said = json.loads(stdout.read_text() or "{}")
     run = Run(place, layout, number, asdict(found), said.get("traffic") or {})
     right = found.exit_code == 0 and said["counts"]["in"] == RECORDS
-    print(f"{label:28} wall {found.wall:7.2f} s   CPU {found.cpu:7.2f} s   {run.per_page:.2f} requests a page", flush=True)
+    print(
+        f"{label:28} wall {found.wall:7.2f} s   CPU {found.cpu:7.2f} s   {run.per_page:.2f} requests a page", flush=True
+    )
     if not right:
         print(f"  exit code {found.exit_code}, or not every record is accounted for; see {stderr}", flush=True)
     return run, right

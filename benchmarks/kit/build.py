@@ -10,6 +10,9 @@ from kit.workplace import REPOSITORY
 BINARIES = {"pacha": "pacha", "floor": "pacha-benchmarks"}
 """Binary → package."""
 
+PACHA = {"pacha": "pacha"}
+"""For a cluster."""
+
 WITH_SERVER = {"pacha": "pacha", "s3server": "pacha-tests"}
 """The same for pages in a bucket."""
 

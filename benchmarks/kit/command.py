@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from kit import agreement, buckets, build, engines, floor, machine, measure, report
+from kit import agreement, buckets, build, cluster, engines, floor, machine, measure, report
 from kit.agreement import Engine
 from kit.engines import PACKAGES, PEERS, SUITES
 from kit.pacha import JOBS, Pacha
@@ -24,7 +24,9 @@ def main() -> int:
     if asked.install:
         install(workplace, asked)
     if asked.only == "buckets":
-        binaries = build.build(asked.profile, build.WITH_SERVER) if asked.pacha is None else {"pacha": asked.pacha.resolve()}
+        binaries = (
+            build.build(asked.profile, build.WITH_SERVER) if asked.pacha is None else {"pacha": asked.pacha.resolve()}
+        )
         if asked.s3server is not None:
             binaries["s3server"] = asked.s3server.resolve()
         return buckets.main(workplace, binaries["pacha"], binaries["s3server"], asked.rounds, asked.record)
@@ -36,6 +38,8 @@ def main() -> int:
     if asked.only == "limits":
         return limits(workplace, sizes[0])
 
+    if asked.only == "cluster":
+        return on_cluster(workplace, sizes, asked)
     binaries = build.build(asked.profile) if asked.pacha is None else {"pacha": asked.pacha.resolve()}
     if asked.floor is not None:
         binaries["floor"] = asked.floor.resolve()
@@ -62,12 +66,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("size", nargs="?", choices=[*SIZES, "both"], default="S", help="default: S")
     parser.add_argument("--rounds", type=int, default=3, help="rounds in which the engines take turns; default: 3")
     parser.add_argument("--engines", type=names(["pacha", *PEER_NAMES]), help="default: pacha and every installed peer")
-    parser.add_argument("--suites", type=names(SUITES), default=list(SUITES), help=f"default: {','.join(SUITES)}")
+    parser.add_argument(
+        "--suites",
+        type=names(list(dict.fromkeys(SUITES + cluster.SUITES))),
+        help=f"default: {','.join(SUITES)}; with --only cluster: {','.join(cluster.SUITES)}",
+    )
     parser.add_argument("--install", action="store_true", help="install the peers, or those of --engines, first")
     parser.add_argument(
         "--only",
-        choices=["generate", "limits", "buckets"],
-        help="only generate, only the raw rates of this machine, or only pages in a bucket against pages on a disk",
+        choices=["generate", "limits", "buckets", "cluster"],
+        help="only generate, only the raw rates of this machine, only pages in a bucket against pages on a disk, or only a "
+        "scheduler and two executors against one process",
     )
     parser.add_argument("--work", type=Path, default=BENCHMARKS / "work", help="folder for all that is generated")
     parser.add_argument("--processes", type=int, default=2, help="processes that generate; default: 2")
@@ -76,7 +85,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--floor", type=Path, help="with --pacha: the floor's binary")
     parser.add_argument("--s3server", type=Path, help="with --pacha and --only buckets: the server's binary")
     parser.add_argument("--no-record", dest="record", action="store_false", help="do not write to benchmarks/results")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    possible = cluster.SUITES if asked.only == "cluster" else SUITES
+    asked.suites = list(possible) if asked.suites is None else asked.suites
+    if unknown := [suite for suite in asked.suites if suite not in possible]:
+        parser.error(f"no {', '.join(unknown)} here; known: {', '.join(possible)}")
+    return asked
 
 
 def names(known: list[str] | tuple[str, ...]):
@@ -97,6 +111,14 @@ def install(workplace: Workplace, asked: argparse.Namespace) -> None:
     for venv in dict.fromkeys([*wanted, engines.REFERENCE, "duckdb"]):
         assert venv in PACKAGES
         engines.install(workplace, venv)
+
+
+def on_cluster(workplace: Workplace, sizes: list[str], asked: argparse.Namespace) -> int:
+    """A scheduler and two executors against one process; DuckDB generates what is joined, and compares."""
+    if not engines.installed(workplace, "duckdb"):
+        sys.exit("not installed: duckdb; hint: add --install --engines pacha")
+    binaries = build.build(asked.profile, build.PACHA) if asked.pacha is None else {"pacha": asked.pacha.resolve()}
+    return cluster.main(workplace, binaries["pacha"], sizes, asked.suites, asked.rounds, asked.record)
 
 
 def limits(workplace: Workplace, size: str) -> int:

@@ -16,6 +16,7 @@ SUITE_TITLES = {
     "json": "JSON Lines → mapped Parquet",
     "adhoc": "four ad-hoc questions about the result",
     "many": "2,300 collections of 82 records, one command",
+    "join": "a join and two group-bys of Parquet",
 }
 
 LXML, PYARROW = "lxml==6.1.3", "pyarrow==26.0.1"

@@ -32,5 +32,15 @@ GOALS = (
     Goal("adhoc", "M", "cpu", 2.6, 1.5),
     Goal("many", "many", "wall", 10, 4),
 )
+CLUSTER_TIMES, CLUSTER_SECONDS = 1.15, 2.0
+"""On one scheduler and two executors, on the same cores, a job may take so many times the wall time, and so many seconds
+more."""
+FIRST_TASK = Goal("start", "any", "first_task", 5.0, 2.0)
+"""Seconds from a job's arrival to its first task, where no executor runs before."""
 TIMES_TEN = 11.0
 """Ten times the records may take this many times the time."""
+
+
+def on_cluster(suite: str, size: str, embedded: float) -> Goal:
+    """What a job may take on a cluster that takes `embedded` wall seconds in one process."""
+    return Goal(suite, size, "wall", CLUSTER_TIMES * embedded + CLUSTER_SECONDS)

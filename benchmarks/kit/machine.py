@@ -19,6 +19,11 @@ def machine() -> dict:
     }
 
 
+def words(found: dict) -> str:
+    """The machine in a line."""
+    return f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']} GiB, Linux {found['kernel']}"
+
+
 def field(path: str, name: str) -> str:
     """The first value of that name in a file of `name : value` lines."""
     for line in Path(path).read_text().splitlines():

@@ -1,5 +1,6 @@
 """Pachamama as one more engine: its project is in `project/`, this file puts it beside a harvest and runs it."""
 
+import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -12,8 +13,8 @@ from kit.workplace import BENCHMARKS, MANY, Workplace, emptied
 
 PROJECT = BENCHMARKS / "project"
 DATABASE = "bench"
-JOBS = {"xml": "xml", "json": "json", "many": "many"}
-"""The job of each suite that maps."""
+JOBS = {"xml": "xml", "json": "json", "many": "many", "join": "join"}
+"""The job of each suite that writes tables."""
 
 MANY_COLLECTION = """title = "Collection {number}"
 source = "oai_dc"
@@ -29,6 +30,8 @@ class Pacha:
     name: str = "pacha"
     suites: tuple[str, ...] = SUITES
     environment: dict[str, str] = field(default_factory=dict, hash=False)
+    cluster: str = ""
+    """The scheduler on whose executors it runs jobs; none, and it does so itself."""
 
     def available(self, workplace: Workplace) -> bool:
         """Whether it is built."""
@@ -41,7 +44,8 @@ class Pacha:
     def prepare(self, workplace: Workplace, suite: str, size: str) -> None:
         """Assembles the project beside the harvest and empties the warehouse; before the clock starts."""
         if suite in JOBS:
-            assemble(workplace, size)
+            assembled = assemble_join if suite == "join" else assemble
+            assembled(workplace, size)
             emptied(workplace.output(self.name, suite, size))
         elif suite == "adhoc":
             self._need_result(workplace, size)
@@ -51,17 +55,19 @@ class Pacha:
         """The command that is measured."""
         if suite == "one":
             return [str(self.binary), "sql", "select 1"]
-        here = ["--project", str(project(workplace, size))]
+        here = ["--project", str(project(workplace, size, suite))]
         if suite == "adhoc":
             warehouse = ["--set", f"warehouse={workplace.output(self.name, 'xml', size)}"]
             file = str(project(workplace, size) / "questions.sql")
             return [str(self.binary), "sql", *here, *warehouse, "-f", file, "--format", "ndjson"]
         warehouse = ["--set", f"warehouse={workplace.output(self.name, suite, size)}"]
-        return [str(self.binary), "run", JOBS[suite], *here, *warehouse, "--force", "--format", "json"]
+        cluster = ["--cluster", self.cluster] if self.cluster else []
+        return [str(self.binary), "run", JOBS[suite], *here, *warehouse, *cluster, "--force", "--format", "json"]
 
-    def result(self, workplace: Workplace, suite: str, size: str) -> Path:
-        """The folder of Parquet files it wrote."""
-        return workplace.output(self.name, suite, size) / DATABASE / "mapped" / "data"
+    def result(self, workplace: Workplace, suite: str, size: str, table: str = "mapped") -> Path:
+        """The folder of Parquet files it wrote for a table."""
+        database = "joined" if suite == "join" else DATABASE
+        return workplace.output(self.name, suite, size) / database / table / "data"
 
     def columns(self) -> dict[str, str]:
         """Columns with another name than in the specification: a published table has the first two for itself."""
@@ -71,6 +77,13 @@ class Pacha:
         """What the binary calls itself."""
         printed = subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True)
         return {"pacha": printed.stdout.split()[-1]}
+
+    def used(self, stdout: Path) -> dict:
+        """What a run that printed its record there used of a cluster."""
+        try:
+            return json.loads(stdout.read_text()).get("cluster") or {}
+        except ValueError:
+            return {}
 
     def _need_result(self, workplace: Workplace, size: str) -> None:
         """Maps the harvest, if no measured run has; should that fail, the measured command will say so."""
@@ -82,9 +95,9 @@ class Pacha:
             subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
 
 
-def project(workplace: Workplace, size: str) -> Path:
-    """The project beside a harvest; its collections name their pages relative to it."""
-    return workplace.harvest(size) / "project"
+def project(workplace: Workplace, size: str, suite: str = "") -> Path:
+    """The project beside a harvest or what is joined; it names its pages and inputs relative to itself."""
+    return (workplace.joined(size) if suite == "join" else workplace.harvest(size)) / "project"
 
 
 def assemble(workplace: Workplace, size: str) -> None:
@@ -104,6 +117,15 @@ def assemble(workplace: Workplace, size: str) -> None:
     if size == MANY:
         for number in range(MANY_FIRST_ID, MANY_FIRST_ID + MANY_COLLECTIONS):
             (folder / "collections" / f"{number}.toml").write_text(MANY_COLLECTION.format(number=number))
+
+
+def assemble_join(workplace: Workplace, size: str) -> None:
+    """The project beside what is joined: the job and its steps alone."""
+    folder = project(workplace, size, "join")
+    shutil.copytree(PROJECT / "steps", folder / "steps", dirs_exist_ok=True)
+    for name in ("pacha.toml", "jobs/join.toml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, folder / name)
 
 
 def question_file() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from kit import machine
 from kit.engines import SUITE_TITLES
 from kit.goals import GOALS, TIMES_TEN
 from kit.workload import SIZES
@@ -82,12 +83,11 @@ def document(report: dict) -> str:
 
 def head(report: dict) -> Iterator[str]:
     """What was measured, on what."""
-    machine = report["machine"]
     yield f"# {report['on']}, commit {report['commit']}"
     yield ""
     yield (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
-        f"{report['rounds']} rounds, engines interleaved; medians. CPU and peak memory are of the whole process tree."
+        f"{machine.words(report['machine'])}; {report['rounds']} rounds, engines interleaved; medians. "
+        "CPU and peak memory are of the whole process tree."
     )
     yield ""
     versions = [f"{name} {version}" for found in report["versions"].values() for name, version in found.items()]
@@ -199,7 +199,7 @@ def agreement_part(report: dict) -> Iterator[str]:
     for account in agreement["accounting"]:
         counts = ", ".join(f"{count:,} {name}" for name, count in account["counts"].items())
         verdict = "accounts for every record" if account["agrees"] else "DOES NOT ADD UP WITH WHAT WAS GENERATED"
-        yield f"- pacha, {account['suite']} {account['size']}: {verdict} ({counts})"
+        yield f"- {account['engine']}, {account['suite']} {account['size']}: {verdict} ({counts})"
 
 
 def result_verdict(result: dict) -> str:
@@ -219,12 +219,13 @@ def agrees(report: dict) -> bool:
     return results_agree and others_agree and all(run["exit_code"] == 0 for run in report["runs"])
 
 
-def save(report: dict, page: str) -> Path:
-    """Writes the raw numbers and the page; an earlier result of the same day and commit stays."""
-    name, number = f"{date.today()}-{report['commit']}", 1
+def save(report: dict, page: str, kind: str = "") -> Path:
+    """Writes the raw numbers and the page; an earlier result of the same day, commit and kind stays."""
+    first, number = f"{date.today()}-{report['commit']}{kind}", 1
+    name = first
     while (RESULTS / f"{name}.json").exists():
         number += 1
-        name = f"{date.today()}-{report['commit']}-{number}"
+        name = f"{first}-{number}"
     (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(page)
     return RESULTS / f"{name}.md"

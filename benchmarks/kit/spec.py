@@ -45,6 +45,18 @@ COLUMNS = {
 }
 """The columns of the result, and what each holds."""
 
+LISTS = ("creators", "subjects")
+"""Columns that are lists."""
+
+JOINED = {
+    "uses": ("id", "label", "facet", "records", "earliest", "latest", "last_text"),
+    "years": ("id", "collection", "year", "records", "described", "first_text"),
+}
+"""Tables of the job that joins and groups, and their columns; what is in them, its SQL says."""
+
+NUMBERS = ("collection_id", "year", "decade", "records", "earliest", "latest", "collection", "described")
+"""Columns that may be numbers of any width."""
+
 TYPES = {
     "image": "image",
     "stillimage": "image",

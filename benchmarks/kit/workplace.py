@@ -29,6 +29,10 @@ class Workplace:
         """The totals of a harvest."""
         return json.loads((self.harvest(size) / "manifest.json").read_text())
 
+    def joined(self, size: str) -> Path:
+        """What is joined and grouped at that size: two Parquet files, `reference/`, `manifest.json`."""
+        return self.root / "join" / size
+
     def venv(self, name: str) -> Path:
         """The virtual environment of a peer."""
         return self.root / "venvs" / name
