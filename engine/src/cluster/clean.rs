@@ -65,7 +65,8 @@ impl fmt::Display for Unclean {
 /// The first sign that something happened.
 pub fn clean(observed: &Observed<'_>) -> Result<(), Unclean> {
     let Observed { partitions, listed, read, tasks, view } = *observed;
-    if listed != partitions {
+    // A part without rows has no result; a sink's has always one.
+    if listed > partitions || tasks.is_some() && listed < partitions {
         return Err(Unclean::Results { wanted: partitions, listed });
     }
     if read != listed {
@@ -145,6 +146,14 @@ mod tests {
         assert_eq!(judge(5, 5, &["1/0.0", "1/1.0", "1/2.0"], vec![]), Err(Unclean::Results { wanted: 3, listed: 5 }));
         assert_eq!(judge(3, 3, &["1/0.0", "1/1.0", "1/2.0"], vec![]), Err(Unclean::Tasks));
         assert_eq!(judge(3, 3, &FIRST, vec![StageView { failed: 1, ..stage(1) }, stage(2)]), Err(Unclean::Faults));
+    }
+
+    #[test]
+    fn of_a_plan_without_a_sink_parts_without_rows_have_no_result() {
+        let rows = |listed, read| clean(&Observed { partitions: 3, listed, read, tasks: None, view: None });
+        assert_eq!((rows(3, 3), rows(1, 1), rows(0, 0)), (Ok(()), Ok(()), Ok(())));
+        assert_eq!(rows(4, 4), Err(Unclean::Results { wanted: 3, listed: 4 }));
+        assert_eq!(rows(2, 1), Err(Unclean::Unreadable { read: 1, listed: 2 }));
     }
 
     #[test]

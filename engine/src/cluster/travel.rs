@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{JoinType, Result as DataFusionResult};
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::joins::NestedLoopJoinExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, InputOrderMode};
 use datafusion_datasource::source::DataSourceExec;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
@@ -18,28 +21,60 @@ use crate::codec::{codec, packed};
 use crate::error::{Error, Kind, Result};
 use crate::sql::mistake;
 
-/// The plan as tasks may share it. A join without an equality keeps which rows of its left side have found a partner, in one
-/// place for all partitions of its right side; cut into tasks each would know its own, and the rest would come again as if
-/// they had none. So the right side of such a join is one partition. Inner joins and right ones need no such memory.
+/// The plan as tasks may share it: nothing in it knows of anything that is not in its own task.
 ///
 /// # Errors
 /// A node takes no other child; none of DataFusion's does that.
 pub(super) fn shared(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let shared = plan.transform_up(|node| {
-        let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(Transformed::no(node)) };
-        let remembers = !matches!(
-            join.join_type(),
-            JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
-        );
-        let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
-        if !remembers || right.output_partitioning().partition_count() < 2 {
-            return Ok(Transformed::no(node));
-        }
-        let right: Arc<dyn ExecutionPlan> = Arc::new(GatheredExec::all_of(right));
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        node.replace_children(vec![left, right], options).map(Transformed::yes)
+    let shared = plan.transform_up(|node| match gathered(&node).transpose().or_else(|| sorted(&node).transpose()) {
+        Some(other) => other.map(Transformed::yes),
+        None => Ok(Transformed::no(node)),
     });
     Ok(shared.map_err(|error| mistake::running(&error))?.data)
+}
+
+/// A join without an equality keeps which rows of its left side have found a partner, in one place for all partitions of its
+/// right side; cut into tasks each would know its own, and the rest would come again as if they had none. So the right side
+/// of such a join is one partition. Inner joins and right ones need no such memory.
+fn gathered(node: &Arc<dyn ExecutionPlan>) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(None) };
+    let remembers =
+        !matches!(join.join_type(), JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark);
+    let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
+    if !remembers || right.output_partitioning().partition_count() < 2 {
+        return Ok(None);
+    }
+    let right: Arc<dyn ExecutionPlan> = Arc::new(GatheredExec::all_of(right));
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    Arc::clone(node).replace_children(vec![left, right], options).map(Some)
+}
+
+/// A window takes its rows as sorted by what it is partitioned by, if the plan below says that they are: because a column was
+/// set to one value there, perhaps. In a task that part of the plan may be another stage, of which nothing is known. So the
+/// rows are sorted just below the window, where they are not yet.
+fn sorted(node: &Arc<dyn ExecutionPlan>) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+    let bounded = node.downcast_ref::<BoundedWindowAggExec>();
+    let (windows, input, may_be_cut) = match (bounded, node.downcast_ref::<WindowAggExec>()) {
+        (Some(window), _) => (window.window_expr(), window.input(), !window.partition_keys().is_empty()),
+        (None, Some(window)) => (window.window_expr(), window.input(), !window.partition_keys().is_empty()),
+        (None, None) => return Ok(None),
+    };
+    let linear = bounded.is_some_and(|window| window.input_order_mode == InputOrderMode::Linear);
+    let Some(first) = windows.first().filter(|first| !first.partition_by().is_empty() && !linear) else { return Ok(None) };
+    let (by, then) = (first.partition_by(), first.order_by());
+    if let Some(sort) = input.downcast_ref::<SortExec>()
+        && sort.expr().len() >= by.len()
+        && sort.expr().iter().take(by.len()).all(|sorted| by.contains(&sorted.expr))
+    {
+        return Ok(None);
+    }
+    let wanted = by.iter().map(|column| PhysicalSortExpr::new_default(Arc::clone(column))).chain(then.iter().cloned());
+    let Some(ordering) = LexOrdering::new(wanted) else { return Ok(None) };
+    let sort = Arc::new(SortExec::new(ordering, Arc::clone(input)).with_preserve_partitioning(true));
+    Ok(Some(match bounded {
+        Some(_) => Arc::new(BoundedWindowAggExec::try_new(windows.to_vec(), sort, InputOrderMode::Sorted, may_be_cut)?),
+        None => Arc::new(WindowAggExec::try_new(windows.to_vec(), sort, may_be_cut)?),
+    }))
 }
 
 /// The plan as it is submitted; `name` is what the run calls it.
