@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`IDENTITY`] | [`super::Identity`] |
 //! | [`EXECUTORS`] | list of [`ExecutorView`] |
+//! | [`EXECUTORS`]`/<id>` | an [`ExecutorView`] |
 //! | [`JOBS`] | list of [`JobView`] |
 //! | [`JOBS`]`/<id>` | a [`JobView`] |
 

@@ -19,7 +19,8 @@ pub struct ClusterSettings {
     pub unit_bytes: u64,
     /// Units under way at a time.
     pub units: usize,
-    /// Tasks that a unit is cut into; 0 is twice the tasks that the executors run at a time.
+    /// Tasks that a unit is cut into; 0 is 16, or twice the tasks that the executors run at a
+    /// time if that is more.
     pub partitions: usize,
     /// A unit none of whose tasks begins or ends for so long is given up and submitted again.
     pub no_progress: Duration,
