@@ -62,21 +62,6 @@ impl Place {
     }
 }
 
-impl Place {
-    /// The rows of a query as text, sorted. Only where the thread may wait.
-    ///
-    /// # Errors
-    /// It cannot be answered.
-    pub fn rows(&self, sql: &str) -> Result<Vec<String>, Mistake> {
-        let mut rows = match Client(self.clone()).run(sql)? {
-            DBOutput::Rows { rows, .. } => rows.into_iter().map(|row| row.join(" | ")).collect(),
-            _ => Vec::new(),
-        };
-        rows.sort_unstable();
-        Ok(rows)
-    }
-}
-
 /// Who asks, for one file of tests.
 #[derive(Debug)]
 pub struct Client(pub Place);
