@@ -14,9 +14,10 @@ use aws_smithy_http_client::tls;
 use schemas::problem::Problem;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, innermost};
 use crate::project::AwsSettings;
 
+pub mod answer;
 mod caller;
 
 pub use caller::Caller;
@@ -165,11 +166,7 @@ fn expired(settings: &AwsSettings) -> Error {
 }
 
 fn reason(error: &CredentialsError) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string().trim_end_matches('.').to_owned()
+    innermost(error).to_string().trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

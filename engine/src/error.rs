@@ -66,6 +66,15 @@ impl Error {
     }
 }
 
+/// The error at the bottom of a chain, which says what happened; those above it say where in a library.
+pub fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.problems.fmt(f)

@@ -7,6 +7,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata};
 use schemas::problem::Problem;
 
+use super::answer::reason;
 use super::{Aws, expired, profile};
 use crate::error::{Error, Result};
 
@@ -43,7 +44,11 @@ impl Aws {
                 Error::failed(problem.hint("log in again, or set others with AWS_PROFILE, or [aws] profile in pacha.toml"))
             }
             code => {
-                let why = code.map_or_else(|| innermost(&error), |code| format!("it answered {code}"));
+                let said = || match reason(&error) {
+                    text if text.is_empty() => DisplayErrorContext(&error).to_string(),
+                    text => text,
+                };
+                let why = code.map_or_else(said, |code| format!("it answered {code}"));
                 let problem = Problem::error("PS536", format!("STS, which knows who we are, cannot be asked: {why}"));
                 Error::failed(problem.hint("check the network, and AWS_ENDPOINT_URL if it is set"))
             }
@@ -59,15 +64,4 @@ impl Aws {
             _ => format!("profile {}, or the role of this container or machine", profile(&self.settings)),
         }
     }
-}
-
-/// The first words that say something of a chain of errors.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    let text = innermost.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
-    if text.is_empty() { DisplayErrorContext(error).to_string() } else { text }
 }

@@ -8,7 +8,7 @@ use schemas::problem::Problem;
 use tonic::transport::{Channel, Endpoint};
 
 use super::tls::{Tls, patient, unusable};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, innermost};
 
 /// A scheduler's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +36,7 @@ impl Address {
     }
 
     fn unreachable(&self, error: &tonic::transport::Error, tls: bool) -> Error {
-        let mut reason: &dyn std::error::Error = error;
-        while let Some(next) = reason.source() {
-            reason = next;
-        }
+        let reason = innermost(error);
         let problem = Problem::error("PK701", format!("no scheduler answers at {self}: {reason}"));
         Error::failed(problem.hint(if tls {
             "start one with `pacha scheduler`; it must have a certificate of the authority in cluster.ca, for that host name"

@@ -144,11 +144,7 @@ fn plain(error: &object_store::Error, io: Option<&io::Error>) -> String {
 
 /// The text at the bottom of a store's error.
 pub(super) fn innermost(error: &object_store::Error) -> String {
-    let mut innermost: &dyn StdError = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    let text = innermost.to_string();
+    let text = crate::error::innermost(error).to_string();
     text.strip_prefix("Generic ").unwrap_or(&text).trim_end_matches('.').to_owned()
 }
 

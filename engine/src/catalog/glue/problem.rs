@@ -8,21 +8,8 @@ use std::error::Error as StdError;
 use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
 use schemas::problem::Problem;
 
+use crate::aws::answer::{IDENTITY, LOG_IN, Silence, THROTTLED, plain, silence};
 use crate::error::Error;
-
-/// Codes of too many requests.
-const THROTTLED: [&str; 4] = ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"];
-
-/// Codes of an identity that Glue does not accept.
-const IDENTITY: [&str; 7] = [
-    "UnrecognizedClientException",
-    "InvalidSignatureException",
-    "ExpiredTokenException",
-    "ExpiredToken",
-    "InvalidClientTokenId",
-    "MissingAuthenticationTokenException",
-    "IncompleteSignature",
-];
 
 /// An answer that is none of the wanted ones.
 #[derive(Debug, Clone)]
@@ -92,7 +79,7 @@ fn said(code: &str, text: &str, action: &str, place: &str) -> Option<Problem> {
     }
     if IDENTITY.contains(&code) {
         let message = format!("Glue does not accept the credentials at glue:{action} of {place}: {} ({code})", plain(text));
-        return Some(Problem::error("PS576", message).hint("log in again (`aws sso login`), check region and clock; then `pacha doctor`"));
+        return Some(Problem::error("PS576", message).hint(LOG_IN));
     }
     None
 }
@@ -103,30 +90,9 @@ fn no_answer<E: StdError + 'static>(error: &SdkError<E>, place: &str, endpoint: 
         Problem::error("PS561", format!("Glue cannot be reached at {endpoint} for {place}: {why}"))
             .hint("check the network, and endpoint in [glue] or AWS_ENDPOINT_URL_GLUE; then `pacha doctor`")
     };
-    match error {
-        SdkError::TimeoutError(_) => unreachable("it does not answer in time"),
-        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(connector) => unreachable(&innermost(connector)),
-            None => unreachable("the request could not be sent"),
-        },
-        SdkError::ResponseError(_) => {
-            Problem::error("PS565", format!("the answer about {place} is none of Glue's: is {endpoint} another server?"))
-                .hint("check endpoint in [glue] of pacha.toml")
-        }
-        other => unreachable(&innermost(other)),
+    match silence(error) {
+        Silence::Unreachable(why) => unreachable(&why),
+        Silence::Stranger => Problem::error("PS565", format!("the answer about {place} is none of Glue's: is {endpoint} another server?"))
+            .hint("check endpoint in [glue] of pacha.toml"),
     }
-}
-
-fn innermost(error: &(dyn StdError + 'static)) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    let text = inner.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-}
-
-/// The service's text as a part of a sentence.
-fn plain(text: &str) -> String {
-    text.trim().trim_end_matches('.').to_owned()
 }

@@ -7,21 +7,8 @@ use std::error::Error as StdError;
 
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::types::{Failure, Task, TaskStopCode};
+use engine::aws::answer::{IDENTITY, LOG_IN, Silence, THROTTLED, plain, silence};
 use schemas::problem::Problem;
-
-/// Codes of too many requests.
-const THROTTLED: [&str; 4] = ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"];
-
-/// Codes of an identity that ECS does not accept.
-const IDENTITY: [&str; 7] = [
-    "UnrecognizedClientException",
-    "InvalidSignatureException",
-    "ExpiredTokenException",
-    "ExpiredToken",
-    "InvalidClientTokenId",
-    "MissingAuthenticationTokenException",
-    "IncompleteSignature",
-];
 
 /// Parts of texts that mean that there is nothing to be had now; ECS has no code of its own for it.
 const CAPACITY: [&str; 4] = ["capacity is unavailable", "insufficient capacity", "limit on the number of vcpus", "resource:"];
@@ -113,7 +100,7 @@ fn said(code: &str, text: &str, action: &str, place: &str) -> Option<Problem> {
     }
     if IDENTITY.contains(&code) {
         let message = format!("ECS does not accept the credentials at ecs:{action} of {place}: {} ({code})", plain(text));
-        return Some(Problem::error("PK749", message).hint("log in again (`aws sso login`), check region and clock; then `pacha doctor`"));
+        return Some(Problem::error("PK749", message).hint(LOG_IN));
     }
     capacity(text, place)
 }
@@ -124,17 +111,10 @@ fn no_answer<E: StdError + 'static>(error: &SdkError<E>, place: &str, endpoint: 
         Problem::error("PK746", format!("ECS cannot be reached at {endpoint} for {place}: {why}"))
             .hint("check the network, and endpoint in [fleet.ecs] or AWS_ENDPOINT_URL_ECS; then `pacha doctor`")
     };
-    match error {
-        SdkError::TimeoutError(_) => unreachable("it does not answer in time"),
-        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(connector) => unreachable(&innermost(connector)),
-            None => unreachable("the request could not be sent"),
-        },
-        SdkError::ResponseError(_) => {
-            Problem::error("PK746", format!("the answer about {place} is none of ECS's: is {endpoint} another server?"))
-                .hint("check endpoint in [fleet.ecs] of pacha.toml")
-        }
-        other => unreachable(&innermost(other)),
+    match silence(error) {
+        Silence::Unreachable(why) => unreachable(&why),
+        Silence::Stranger => Problem::error("PK746", format!("the answer about {place} is none of ECS's: is {endpoint} another server?"))
+            .hint("check endpoint in [fleet.ecs] of pacha.toml"),
     }
 }
 
@@ -152,18 +132,4 @@ pub(super) fn why(task: &Task) -> String {
         parts.extend(container.exit_code().map(|code| format!("{name} ended with exit code {code}")));
     }
     if parts.is_empty() { "ECS says no reason".to_owned() } else { parts.join("; ") }
-}
-
-fn innermost(error: &(dyn StdError + 'static)) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    let text = inner.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-}
-
-/// The service's text as a part of a sentence.
-fn plain(text: &str) -> String {
-    text.trim().trim_end_matches('.').to_owned()
 }
