@@ -95,6 +95,11 @@ pub fn running(error: &DataFusionError) -> Error {
         DataFusionError::ObjectStore(inner) => {
             Problem::error("PS500", format!("cannot read: {inner}")).hint("check that the file is still there and can be read")
         }
+        _ if PANIC.is_match(&text) => {
+            let said = PANIC.captures(&text).and_then(|found| found.get(1)).map_or("", |said| said.as_str());
+            Problem::error("PR099", format!("a part of the query broke off: {said}"))
+                .hint("this is a fault of pacha or of what it is built on: please report it with the query; write the query another way until then")
+        }
         _ if text.contains("Cast error") || text.contains("Cannot cast") || text.contains("cast") && text.contains("value") => {
             Problem::error("PM220", unconverted(first_line(&text)))
                 .hint("use TRY_CAST, which gives NULL instead; find the value with a WHERE on the same expression")
@@ -176,6 +181,7 @@ static UNGROUPED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"(?:column "|references: )(.+?)"? must appear in the GROUP BY clause"#).expect("a valid pattern"));
 static CAST: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"Cannot cast (?:string|value) ('.*') to value of (\w+)").expect("a valid pattern"));
+static PANIC: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"panicked with message \\?"(.*?)\\?"$"#).expect("a valid pattern"));
 static STORE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^.*Generic \w+ error: ").expect("a valid pattern"));
 static PARAMETER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$([A-Za-z_0-9]+)").expect("a valid pattern"));
 
@@ -325,4 +331,18 @@ fn strip(text: &str) -> String {
 
 fn first_line(text: &str) -> &str {
     text.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing was said of why").trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_of_a_query_that_breaks_off_is_told_as_a_fault_of_ours_with_its_words() {
+        let broken = tokio::spawn(async { std::panic::resume_unwind(Box::new("Cannot cast a shadow")) });
+        let error = DataFusionError::ExecutionJoin(Box::new(broken.await.map(|(): ()| ()).unwrap_err()));
+        let text = running(&error).to_string();
+        assert!(text.contains("PR099") && text.contains("a part of the query broke off: Cannot cast a shadow"), "{text}");
+        assert!(text.contains("report it with the query"), "{text}");
+    }
 }
