@@ -4,7 +4,8 @@
 //! says what is unchanged, [`mod@unit`] groups what is left, [`mod@prepare`] plans it all before a record is read, [`attempt`]
 //! executes a unit by [`mod@write`], [`carry`] keeps the rows of collections that did not run, `proposal` puts both together, [`unique`]
 //! looks for values that are shared, [`step`] runs SQL over the result, [`gate`] decides whether it may be published,
-//! [`mod@register`] tells the catalog that others read, [`stop`] is how another process ends it, `watch` what it sees meanwhile, [`mod@run`] is the whole, and [`record`] what is remembered of it.
+//! [`mod@register`] tells the catalog that others read, [`stop`] is how another process ends it, `watch` what it sees
+//! meanwhile, `leftover` what it leaves if it is not published, [`mod@run`] is the whole, and [`record`] what is remembered of it.
 //! [`mod@vacuum`] removes what is left of runs and versions that nobody needs.
 
 pub mod attempt;
@@ -12,6 +13,7 @@ pub mod carry;
 pub mod gate;
 pub mod input;
 pub mod key;
+mod leftover;
 pub mod prepare;
 pub mod preview;
 mod proposal;

@@ -17,11 +17,11 @@ use super::attempt;
 use super::gate::{self, Verdict};
 use super::prepare::{Prepared, Request, prepare};
 use super::proposal::{self, Made};
-use super::record::{self, RecordedProblem, RunCounts, RunRecord, RunState};
+use super::record::{RecordedProblem, RunCounts, RunRecord, RunState};
 use super::unit::RunCollection;
 use super::watch::Watched;
 use super::write::{Destination, Writing};
-use super::{carry, key, register, step, stop, unique};
+use super::{carry, key, leftover, register, step, stop, unique};
 use crate::backend::Backend;
 use crate::catalog::TableName;
 use crate::cost::{Meter, Receipt, Requests};
@@ -36,10 +36,6 @@ use crate::table::{Columns, DataFile, Database, Operation, Proposal, Snapshot, T
 
 /// Units executed at the same time: while one waits for its files, another computes.
 const CONCURRENT_UNITS: usize = 4;
-
-/// How often, and how long apart, a stopped run looks for files that its last tasks still wrote.
-const CLEANINGS: usize = 3;
-const CLEANING_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// What the user asked for beyond the job itself.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +67,7 @@ pub async fn run(
     let mut record = RunRecord::start(&job.name, &database, options.request.parameters.clone());
     let destination = Destination { database: database.clone(), run_id: record.id.clone(), output: job.output.clone() };
     let asked = session.storage.traffic();
-    let cancelled = bury(&database, &options.backend).await;
+    let cancelled = leftover::of_the_dead(&database, &options.backend).await;
     let writing = Writing { session, backend: &options.backend, twin: options.twin.as_ref(), to: &destination };
     let watched = Watched::default();
     let work = Work { job, options, writing, watched: &watched };
@@ -108,7 +104,7 @@ pub async fn run(
         }
     };
     if let Some(error) = error.as_ref().filter(|_| wrote) {
-        clean_up(&database, &record.id, error).await;
+        leftover::remove(&database, &record.id, error).await;
     }
     for dead in cancelled {
         let _ = database.remove_strays(&dead).await;
@@ -134,47 +130,6 @@ pub async fn run(
         }
     }
     Ok((record, error))
-}
-
-/// Removes what a run wrote and did not publish. Tasks of a run that was stopped may still be closing a file, so it looks
-/// again until nothing more appears; where it is not known whether the commit was published, nothing is removed.
-async fn clean_up(database: &Database, run_id: &str, error: &Error) {
-    if error.problems.0.iter().any(|problem| problem.code == "PS522") {
-        return;
-    }
-    for _ in 0..CLEANINGS {
-        match database.remove_strays(run_id).await {
-            Ok(swept) if swept.files == 0 && error.kind != Kind::Stopped => return,
-            Ok(_) => tokio::time::sleep(CLEANING_PAUSE).await,
-            Err(_) => {
-                tracing::warn!(target: "pacha", "what run {run_id} has written cannot be removed now; no version names it");
-                return;
-            }
-        }
-    }
-}
-
-/// Ends what runs whose process died have left. It is not this run's business to fail for them.
-/// Returns those whose tasks still ran on the cluster: one or the other may be closing a file, for a moment.
-async fn bury(database: &Database, backend: &Backend) -> Vec<String> {
-    let mut cancelled = Vec::new();
-    if let Some(cluster) = backend.cluster() {
-        // Before their files are looked for. The scheduler ends such tasks in time, too.
-        for dead in record::dead(database).await.unwrap_or_default() {
-            if cluster.cancel_run(&dead.id).await.is_ok_and(|jobs| jobs > 0) {
-                cancelled.push(dead.id);
-            }
-        }
-    }
-    match record::sweep(database).await {
-        Ok(swept) => {
-            for (dead, files) in swept {
-                tracing::info!(target: "pacha", "run {} had died: {} files of it removed", dead.id, files.files);
-            }
-        }
-        Err(error) => tracing::debug!("what dead runs have left cannot be removed now: {error}"),
-    }
-    cancelled
 }
 
 /// What is ready to be published.
