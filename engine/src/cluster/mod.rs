@@ -25,6 +25,7 @@ pub use client::{Cluster, Used};
 pub use identity::Identity;
 pub(crate) use submit::Work;
 pub use tls::Tls;
+pub(crate) use travel::refusal;
 
 /// Messages between the processes may have so many bytes: a plan carries the list of its pages.
 pub const MESSAGE_BYTES: usize = 64 << 20;

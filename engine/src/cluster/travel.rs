@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result as DataFusionResult};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::joins::NestedLoopJoinExec;
@@ -18,8 +20,11 @@ use schemas::problem::Problem;
 use super::MESSAGE_BYTES;
 use crate::codec::gathered::GatheredExec;
 use crate::codec::{codec, packed};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::sql::mistake;
+
+/// What [`refusal`] and [`bytes`] name alike.
+const RECURSIVE: &str = "WITH RECURSIVE";
 
 /// The plan as tasks may share it: nothing in it knows of anything that is not in its own task.
 ///
@@ -110,18 +115,30 @@ fn divisible(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
 }
 
 /// A node that has no form as bytes.
-fn cannot_travel(error: &datafusion::error::DataFusionError) -> Error {
+fn cannot_travel(error: &DataFusionError) -> Error {
     let text = error.strip_backtrace();
-    let what = if text.contains("RecursiveQueryExec") || text.contains("WorkTable") { "WITH RECURSIVE" } else { "a part of this query" };
+    let recursive = text.contains("RecursiveQueryExec") || text.contains("WorkTable");
     tracing::debug!("no form as bytes: {text}");
     match mistake::ours(error) {
         Some(error) => error.clone(),
-        None => Error::new(
-            Kind::Configuration,
-            Problem::error("PK734", format!("{what} cannot run on a cluster"))
-                .hint("run the job in this process, without --cluster; other jobs can still use the cluster"),
-        ),
+        None => Error::configuration(stays_here(if recursive { RECURSIVE } else { "a part of this query" })),
     }
+}
+
+/// Why no cluster can run a query, as far as its text tells; without a place.
+pub(crate) fn refusal(query: &LogicalPlan) -> Option<Problem> {
+    let mut recursive = false;
+    // Nothing in it fails.
+    let _ = query.apply_with_subqueries(|node| {
+        recursive |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        Ok(if recursive { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    recursive.then(|| stays_here(RECURSIVE))
+}
+
+fn stays_here(what: &str) -> Problem {
+    Problem::error("PK734", format!("{what} cannot run on a cluster"))
+        .hint("run the job in this process, without --cluster; other jobs can still use the cluster")
 }
 
 #[cfg(test)]
@@ -154,6 +171,21 @@ mod tests {
             let plan = session.context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
             let found = shared(plan).unwrap().output_partitioning().partition_count();
             assert_eq!(found, tasks, "{join}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_recursive_query_is_known_before_it_is_planned_wherever_it_stands() {
+        let session = cluster_session(&Arc::new(Project::bare(Path::new("/"))), 4).unwrap();
+        let recursive = "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i FROM n";
+        for (sql, refused) in [
+            (recursive.to_owned(), true),
+            (format!("SELECT 1 AS one WHERE 3 IN ({recursive})"), true),
+            (format!("SELECT max(i) FROM ({recursive})"), true),
+            ("WITH RECURSIVE n AS (SELECT 1 AS i) SELECT i FROM n".to_owned(), false),
+        ] {
+            let frame = session.context.sql(&sql).await.unwrap();
+            assert_eq!(refusal(frame.logical_plan()).is_some(), refused, "{sql}");
         }
     }
 

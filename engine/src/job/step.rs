@@ -13,10 +13,11 @@ use schemas::problem::{Problem, Problems, Source};
 use schemas::target::type_name;
 
 use super::write::Writing;
+use crate::cluster;
 use crate::error::{Error, Result};
 use crate::project::{Job, Step};
 use crate::query::{self, tables::Overlay};
-use crate::session::Session;
+use crate::session::{Plans, Session};
 use crate::sink::{Manifest, SinkMode};
 use crate::sql::{mistake, parse};
 use crate::table::{Columns, Database, Snapshot};
@@ -66,6 +67,7 @@ pub async fn check(
         let overlay = Overlay { database: Some((database.clone(), Arc::new(after.clone()))), inputs: BTreeMap::new() };
         match plan(session, job, step, &overlay, parameters).await {
             Ok(frame) => {
+                problems.extend(impossible(session, step, &frame));
                 let table = after.tables.entry(step.table.value.clone()).or_default();
                 table.schema = Columns::new(&schema(&frame)).map_err(Error::from)?;
                 table.files.clear();
@@ -75,6 +77,17 @@ pub async fn check(
         }
     }
     if problems.fatal() { Err(Error::mistakes(problems)) } else { Ok(written) }
+}
+
+/// Why the cluster on which a step is to run cannot run it.
+fn impossible(session: &Session, step: &Step, frame: &DataFrame) -> Option<Problem> {
+    if session.plans == Plans::Embedded {
+        return None;
+    }
+    let problem = cluster::refusal(frame.logical_plan())?;
+    let text = step.sql.text().to_ascii_lowercase();
+    let word = text.find("recursive").map_or(0..text.trim_end().len(), |start| start..start + "recursive".len());
+    Some(problem.at(&step.sql.source, step.sql.place(&word)))
 }
 
 /// Points problems in a step's own text at the file it stands in.
