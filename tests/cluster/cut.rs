@@ -73,7 +73,7 @@ fn an_executor_that_is_cut_off_with_rows_that_others_need_costs_an_attempt_and_n
     let gate = world.server.hold(usize::MAX, data_read(0, "mapped"));
     let mut run = world.start("report", &cluster);
     run.reaches(&[&gate]);
-    cluster.shuffled("one task of the stages that read is left", |left| left == 1);
+    cluster.all_but_one();
     cable.cut();
     gate.open();
     took_more(&world.is_joined(&run.ended()));

@@ -86,7 +86,7 @@ fn an_executor_that_dies_with_shuffled_rows_that_others_need_costs_an_attempt_an
     let gate = world.server.hold(usize::MAX, data_read(1, "mapped"));
     let mut run = world.start("report", &cluster);
     run.reaches(&[&gate]);
-    cluster.shuffled("one task of the stages that read is left", |left| left == 1);
+    cluster.all_but_one();
     assert!(!cluster.shuffle_files().is_empty(), "rows are shuffled");
     cluster.kill(0);
     gate.open();

@@ -7,7 +7,7 @@
 //! * [`killed`]: executors that die, in each phase. [`frozen`]: that hang, and wake. [`cut`]: that cannot be reached.
 //! * [`scheduler`]: it dies and comes back, or not. [`client`]: it dies, is stopped, or stops.
 //! * [`disk`]: full ones. [`refused`]: what cannot run on a cluster. [`secrets`]: what nobody may see.
-//! * [`same`]: every file of SQL tests, and the sample project, there as here. [`readme`]: its commands.
+//! * [`same`]: every file of SQL tests, and the sample project, there as here. [`shapes`]: queries made at random. [`readme`]: its commands.
 //! * [`world`]: the project, its buckets, and what must hold.
 //!
 //! `tests/repeat 20` runs them so many times.
@@ -25,6 +25,7 @@ mod refused;
 mod same;
 mod scheduler;
 mod secrets;
+mod shapes;
 mod world;
 
 /// The binary.

@@ -62,6 +62,32 @@ impl Place {
     }
 }
 
+impl Place {
+    /// From now on no table is taken for small: plans cut both sides of a join.
+    #[must_use]
+    pub fn with_large_tables(self) -> Self {
+        let state = self.session.context.state_ref();
+        let mut state = state.write();
+        let options = &mut state.config_mut().options_mut().optimizer;
+        (options.hash_join_single_partition_threshold, options.hash_join_single_partition_threshold_rows) = (0, 0);
+        drop(state);
+        self
+    }
+
+    /// The rows of a query as text, sorted. Only where the thread may wait.
+    ///
+    /// # Errors
+    /// It cannot be answered.
+    pub fn rows(&self, sql: &str) -> Result<Vec<String>, Mistake> {
+        let mut rows = match Client(self.clone()).run(sql)? {
+            DBOutput::Rows { rows, .. } => rows.into_iter().map(|row| row.join(" | ")).collect(),
+            _ => Vec::new(),
+        };
+        rows.sort_unstable();
+        Ok(rows)
+    }
+}
+
 /// Who asks, for one file of tests.
 #[derive(Debug)]
 pub struct Client(pub Place);

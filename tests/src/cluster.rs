@@ -290,12 +290,12 @@ impl Cluster {
         until(what, || self.open_jobs().into_iter().find(found))
     }
 
-    /// Waits until so many tasks are left of the stages of an open job that give rows to others.
-    pub fn shuffled(&self, what: &str, as_many: impl Fn(usize) -> bool) -> JobView {
-        until(what, || {
+    /// Waits until all but one of the tasks of a stage have ended whose rows others need.
+    pub fn all_but_one(&self) -> JobView {
+        until("one task of a stage is left whose rows others need", || {
             self.open_jobs().into_iter().find(|job| {
                 let giving = job.stages.split_last().map_or(&[][..], |(_, giving)| giving);
-                !giving.is_empty() && as_many(giving.iter().map(|stage| stage.partitions - stage.successful).sum())
+                giving.iter().any(|stage| stage.partitions > 1 && stage.running == 1 && stage.successful + 1 == stage.partitions)
             })
         })
     }
