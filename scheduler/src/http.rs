@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use engine::cluster::Identity;
-use engine::cluster::view::{EXECUTORS, ExecutorView, IDENTITY, JOBS, JobView};
+use engine::cluster::view::{EXECUTORS, ExecutorView, FLEET, FleetView, IDENTITY, JOBS, JobView};
 
 use crate::metrics::{self, SchedulerMetrics};
 use crate::state::SchedulerState;
@@ -55,6 +55,7 @@ pub(crate) fn routes(shown: Shown) -> Router {
         .route(&format!("{EXECUTORS}/{{id}}"), get(executor))
         .route(JOBS, get(jobs))
         .route(&format!("{JOBS}/{{id}}"), get(job))
+        .route(FLEET, get(fleet))
         .with_state(shown)
 }
 
@@ -113,6 +114,10 @@ async fn jobs(State(shown): State<Shown>) -> Result<Json<Vec<JobView>>, StatusCo
 
 async fn job(State(shown): State<Shown>, Path(id): Path<String>) -> Result<Json<JobView>, StatusCode> {
     shown.state.job(&id).await.map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+async fn fleet(State(shown): State<Shown>) -> Json<FleetView> {
+    Json(shown.state.fleet())
 }
 
 #[cfg(test)]

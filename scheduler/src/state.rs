@@ -13,7 +13,7 @@ use ballista_scheduler::cluster::JobStateEvent;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use engine::cluster::view::{ExecutorView, JobState, JobView};
+use engine::cluster::view::{ExecutorView, FleetView, JobState, JobView};
 use futures::StreamExt;
 use tokio::sync::{Notify, RwLock};
 
@@ -44,6 +44,7 @@ struct Inner {
     assignments: Arc<Assignments>,
     fenced: Arc<Fenced>,
     jobs: Mutex<Jobs>,
+    fleet: Mutex<FleetView>,
     work: Notify,
 }
 
@@ -97,6 +98,16 @@ impl SchedulerState {
             .collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
+    }
+
+    /// What the fleet last said of itself.
+    pub fn fleet(&self) -> FleetView {
+        self.inner.fleet.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is to be shown of the fleet from now on.
+    pub(crate) fn show_fleet(&self, view: FleetView) {
+        *self.inner.fleet.lock().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
     /// The jobs that run or have lately ended, by id, which is the order in which they came.

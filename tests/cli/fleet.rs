@@ -30,6 +30,27 @@ impl Demo {
         command
     }
 
+    /// A scheduler with a fleet of one task of ECS.
+    fn scheduler_on(&self, ecs: &FakeEcs, port: &str, idle: &str, definition: &str) -> Scheduler {
+        let listen = format!("127.0.0.1:{port}");
+        let set = |key: &str, value: &str| ["--set".to_owned(), format!("fleet.{key}={value}")];
+        let settings = [
+            set("idle", idle),
+            set("ecs.cluster", CLUSTER),
+            set("ecs.task_definition", definition),
+            set("ecs.subnets", "[\"subnet-1\"]"),
+            set("ecs.arguments", "[\"--listen\", \"127.0.0.1\"]"),
+            set("ecs.endpoint", &ecs.endpoint()),
+        ]
+        .concat();
+        let mut command = self.pacha(&settings.iter().map(String::as_str).collect::<Vec<_>>());
+        command.args(["scheduler", "--listen", &listen, "--advertise", "127.0.0.1", "--fleet", "ecs", "--max-executors", "1"]);
+        let key = FakeEcs::credentials();
+        command.env("AWS_ACCESS_KEY_ID", key.access_key_id()).env("AWS_SECRET_ACCESS_KEY", key.secret_access_key());
+        command.env("AWS_REGION", REGION).env("AWS_EC2_METADATA_DISABLED", "true");
+        Scheduler::start(command)
+    }
+
     /// Runs a job on the scheduler.
     fn run(&self, scheduler: &Scheduler) {
         let output = self.pacha(&["run", "nightly", "--force", "--cluster", &scheduler.address]).output().unwrap();
@@ -140,26 +161,7 @@ fn tasks_of_ecs_outlive_a_scheduler_that_dies_and_work_for_the_next() {
         command.args(arguments).stdout(Stdio::null());
         command
     }));
-    let start = |port: &str, idle: &str| {
-        let listen = format!("127.0.0.1:{port}");
-        let set = |key: &str, value: &str| ["--set".to_owned(), format!("fleet.{key}={value}")];
-        let settings = [
-            set("idle", idle),
-            set("ecs.cluster", CLUSTER),
-            set("ecs.task_definition", DEFINITION),
-            set("ecs.subnets", "[\"subnet-1\"]"),
-            set("ecs.arguments", "[\"--listen\", \"127.0.0.1\"]"),
-            set("ecs.endpoint", &ecs.endpoint()),
-        ]
-        .concat();
-        let mut command = demo.pacha(&settings.iter().map(String::as_str).collect::<Vec<_>>());
-        command.args(["scheduler", "--listen", &listen, "--advertise", "127.0.0.1", "--fleet", "ecs", "--max-executors", "1"]);
-        let key = FakeEcs::credentials();
-        command.env("AWS_ACCESS_KEY_ID", key.access_key_id()).env("AWS_SECRET_ACCESS_KEY", key.secret_access_key());
-        command.env("AWS_REGION", REGION).env("AWS_EC2_METADATA_DISABLED", "true");
-        Scheduler::start(command)
-    };
-    let mut first = start("0", "5m");
+    let mut first = demo.scheduler_on(&ecs, "0", "5m", DEFINITION);
     demo.run(&first);
     assert_eq!(ecs.tasks().len(), 1);
     let port = first.port().to_owned();
@@ -167,7 +169,7 @@ fn tasks_of_ecs_outlive_a_scheduler_that_dies_and_work_for_the_next() {
     first.process.wait().unwrap();
 
     // Executors look for their scheduler every five seconds.
-    let second = start(&port, "8s");
+    let second = demo.scheduler_on(&ecs, &port, "8s", DEFINITION);
     second.until("present", 1.0);
     assert_eq!((second.metric("started_total"), ecs.tasks().len()), (0.0, 1), "it is the one of the first scheduler");
     demo.run(&second);
@@ -179,4 +181,18 @@ fn tasks_of_ecs_outlive_a_scheduler_that_dies_and_work_for_the_next() {
     assert_eq!(shown["stopCode"], "UserInitiated", "{shown}");
     assert!(shown["stoppedReason"].as_str().unwrap().contains("pacha-calisphere: this executor has nothing to do"), "{shown}");
     second.end();
+}
+
+#[test]
+fn who_waits_for_executors_that_do_not_come_is_told_why() {
+    let (demo, ecs) = (Demo::new(), FakeEcs::start().unwrap());
+    let scheduler = demo.scheduler_on(&ecs, "0", "5m", "misspelt");
+    let output = demo.pacha(&["--set", "cluster.wait=5s", "run", "nightly", "--cluster", &scheduler.address]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let why = "ECS refuses ecs:RunTask of misspelt in cluster library: TaskDefinition not found (InvalidParameterException) (PK747)\n";
+    assert_eq!(text.matches(&format!("waiting for executors: {why}")).count(), 1, "{text}");
+    assert!(text.contains("error[PK704]: no executor has come to df://") && text.contains(&format!(" in 5 s: {why}")), "{text}");
+    assert!(text.contains("hint: check task_definition in [fleet.ecs]"), "{text}");
+    scheduler.end();
 }

@@ -28,9 +28,10 @@ use tonic::transport::Channel;
 use super::address::Address;
 use super::identity::{Identity, digest_of};
 use super::tls::Tls;
-use super::view::{EXECUTORS, ExecutorView, IDENTITY, JOBS, JobView};
+use super::view::{EXECUTORS, ExecutorView, FLEET, FleetView, IDENTITY, JOBS, JobView};
 use super::{MESSAGE_BYTES, get, travel};
 use crate::error::{Error, Result};
+use crate::job::record::RecordedProblem;
 use crate::project::ClusterSettings;
 use crate::storage::Location;
 
@@ -58,6 +59,8 @@ pub struct Cluster {
     /// Jobs that are submitted and not known to have ended.
     open: Mutex<BTreeSet<String>>,
     used: Mutex<Used>,
+    /// Why no executor comes, as it was last told: once for all units that wait.
+    trouble: Mutex<Option<RecordedProblem>>,
 }
 
 /// What a run used of a cluster.
@@ -117,6 +120,7 @@ impl Cluster {
             channel,
             tls,
             open: Mutex::default(),
+            trouble: Mutex::default(),
         };
         let ours = Identity::current();
         let theirs: Identity = get::get(cluster.channel.clone(), IDENTITY).await.map_err(|error| no_scheduler(&cluster.address, &error))?;
@@ -137,6 +141,14 @@ impl Cluster {
     /// The scheduler does not answer.
     pub async fn executors(&self) -> Result<Vec<ExecutorView>> {
         get::get(self.channel.clone(), EXECUTORS).await.map_err(|error| self.silent(&error))
+    }
+
+    /// What the scheduler says of the executors that it starts by itself.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub async fn fleet(&self) -> Result<FleetView> {
+        get::get(self.channel.clone(), FLEET).await.map_err(|error| self.silent(&error))
     }
 
     /// The jobs that run or have lately ended.
@@ -175,6 +187,15 @@ impl Cluster {
 
     pub(super) fn note(&self, note: impl FnOnce(&mut Used)) {
         note(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Says why no executor comes, unless it was just that which was said.
+    pub(super) fn waits(&self, trouble: RecordedProblem) {
+        let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref() != Some(&trouble) {
+            tracing::warn!(target: "pacha", "waiting for executors: {} ({})", trouble.message, trouble.code);
+            *told = Some(trouble);
+        }
     }
 
     fn scheduler(&self) -> SchedulerGrpcClient<Channel> {

@@ -16,6 +16,7 @@ use super::client::{Cluster, Outcome};
 use super::view::JobView;
 use super::{message, travel};
 use crate::error::{Error, Kind, Result};
+use crate::job::record::RecordedProblem;
 use crate::progress::Progress;
 
 /// How often a job is looked at: soon after it was submitted, as most are short, then less.
@@ -204,10 +205,14 @@ impl Cluster {
         let running: usize = view.stages.iter().map(|stage| stage.running).sum();
         if executors.iter().any(|executor| !executor.terminating) {
             watch.peopled = Instant::now();
-        } else if watch.peopled.elapsed() > settings.wait {
-            let problem = Problem::error("PK704", format!("no executor has come to {} in {} s", self.address, settings.wait.as_secs()));
-            let hint = format!("start one with `pacha executor --scheduler {}`, or the scheduler with --fleet process", self.address);
-            return Err(Fault::Final(Error::failed(problem.hint(hint))));
+        } else {
+            let trouble = self.fleet().await?.trouble;
+            if watch.peopled.elapsed() > settings.wait {
+                return Err(Fault::Final(self.nobody(trouble)));
+            }
+            if let Some(trouble) = trouble {
+                self.waits(trouble);
+            }
         }
         // While others take the executors, waiting is no sign of anything.
         let busy_elsewhere = running == 0 && executors.iter().any(|executor| executor.running > 0);
@@ -219,6 +224,17 @@ impl Cluster {
             return Err(Fault::passing(Error::failed(Problem::error("PK731", message).hint(hint))));
         }
         Ok(())
+    }
+
+    /// No executor has come in the time that there is for it.
+    fn nobody(&self, trouble: Option<RecordedProblem>) -> Error {
+        let message = format!("no executor has come to {} in {} s", self.address, self.settings.wait.as_secs());
+        Error::failed(match trouble {
+            Some(RecordedProblem { code, message: why, hint }) => Problem::error("PK704", format!("{message}: {why} ({code})"))
+                .hint(hint.unwrap_or_else(|| "the log of the scheduler says more".into())),
+            None => Problem::error("PK704", message)
+                .hint(format!("start one with `pacha executor --scheduler {}`, or the scheduler with --fleet process", self.address)),
+        })
     }
 
     /// Waits until the scheduler answers again, if it does not. It may be another by then.

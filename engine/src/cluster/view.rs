@@ -7,8 +7,11 @@
 //! | [`EXECUTORS`]`/<id>` | an [`ExecutorView`] |
 //! | [`JOBS`] | list of [`JobView`] |
 //! | [`JOBS`]`/<id>` | a [`JobView`] |
+//! | [`FLEET`] | a [`FleetView`] |
 
 use serde::{Deserialize, Serialize};
+
+use crate::job::record::RecordedProblem;
 
 /// Who answers.
 pub const IDENTITY: &str = "/pacha/identity";
@@ -16,6 +19,8 @@ pub const IDENTITY: &str = "/pacha/identity";
 pub const EXECUTORS: &str = "/pacha/executors";
 /// The jobs that run or have lately ended.
 pub const JOBS: &str = "/pacha/jobs";
+/// Who starts executors when there is work.
+pub const FLEET: &str = "/pacha/fleet";
 
 /// An executor as its scheduler sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,13 @@ pub struct ExecutorView {
     pub silent_seconds: u64,
     /// It takes no more tasks, and will end.
     pub terminating: bool,
+}
+
+/// The executors that a scheduler starts by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetView {
+    /// Why executors that are wanted do not come; none as soon as one has.
+    pub trouble: Option<RecordedProblem>,
 }
 
 /// A job of the scheduler: one attempt at one unit of a run.

@@ -10,10 +10,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::cluster::view::ExecutorView;
+use engine::cluster::view::{ExecutorView, FleetView};
+use engine::error::Error;
+use engine::job::record::RecordedProblem;
 use engine::project::FleetSettings;
 use futures::future::BoxFuture;
-use schemas::problem::Problem;
+use schemas::problem::{Problem, Problems};
 use tokio::time::MissedTickBehavior;
 
 use super::roster::{Count, Notice, Roster};
@@ -41,6 +43,8 @@ pub type See = Box<dyn Fn() -> BoxFuture<'static, Sight> + Send + Sync>;
 pub type Fence = Box<dyn Fn(String, bool) -> BoxFuture<'static, ()> + Send + Sync>;
 /// Resolves when tasks have become ready to run since it last resolved.
 pub type Work = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+/// Shows what the fleet says of itself to those who wait for it.
+pub type Show = Box<dyn Fn(FleetView) + Send + Sync>;
 
 /// The scheduler, as far as a fleet is concerned with it.
 pub struct View {
@@ -50,6 +54,8 @@ pub struct View {
     pub fence: Fence,
     /// Its way to say that there is work.
     pub work: Work,
+    /// Its way to show the fleet.
+    pub show: Show,
 }
 
 impl fmt::Debug for View {
@@ -61,7 +67,7 @@ impl fmt::Debug for View {
 impl View {
     /// A scheduler's.
     pub fn of(state: &SchedulerState) -> Self {
-        let (seen, fenced, work) = (state.clone(), state.clone(), state.clone());
+        let (seen, fenced, work, shown) = (state.clone(), state.clone(), state.clone(), state.clone());
         let see = async |state: SchedulerState| {
             let tasks = usize::try_from(state.wanted_vcores().await).unwrap_or(usize::MAX);
             Sight { executors: state.executors().await, tasks }
@@ -76,6 +82,7 @@ impl View {
                 let state = work.clone();
                 Box::pin(async move { state.work().await })
             }),
+            show: Box::new(move |view| shown.show_fleet(view)),
         }
     }
 }
@@ -123,7 +130,7 @@ struct Keeper {
     /// How many there were then.
     lived: usize,
     /// What was told last of what does not work, so that it is told once.
-    told: Option<String>,
+    told: Option<Problems>,
 }
 
 impl Keeper {
@@ -154,7 +161,7 @@ impl Keeper {
         let members = match fleet.members().await {
             Ok(members) => members,
             Err(error) => {
-                self.tell(error.to_string());
+                self.tell(error);
                 self.roster.members()
             }
         };
@@ -204,7 +211,7 @@ impl Keeper {
         self.roster.started(now, started.members, started.failure.is_some());
         if let Some(error) = started.failure {
             self.failed();
-            self.tell(error.to_string());
+            self.tell(error);
         }
     }
 
@@ -217,7 +224,7 @@ impl Keeper {
         }
         if let Err(error) = fleet.stop(members).await {
             self.roster.not_stopped(now, members);
-            self.tell(error.to_string());
+            self.tell(error);
         }
     }
 
@@ -228,6 +235,7 @@ impl Keeper {
                 Notice::Adopted(member) => tracing::info!(target: "pacha", "executor {} is there already: {}", member.name, member.place),
                 Notice::Arrived(member, after) => {
                     self.told = None;
+                    (self.view.show)(FleetView::default());
                     tracing::info!(target: "pacha", "executor {} is ready after {:.1} s", member.name, after.as_secs_f64());
                 }
                 Notice::Ended(member) => tracing::info!(target: "pacha", "executor {} has ended", member.name),
@@ -238,13 +246,13 @@ impl Keeper {
                 Notice::Failed(member, why) => {
                     self.failed();
                     let problem = Problem::error("PK740", format!("an executor ended before it had registered, {}: {why}", member.place));
-                    self.tell(problem.hint("its log says why; it must reach the scheduler, and be the same build of pacha").to_string());
+                    self.tell(problem.hint("its log says why; it must reach the scheduler, and be the same build of pacha").into());
                 }
                 Notice::Late(member) => {
                     self.failed();
                     let message = format!("an executor has not registered in time, {}", member.place);
                     let hint = "its log says why; it must reach the scheduler. More time: start_within in [fleet] of pacha.toml";
-                    self.tell(Problem::error("PK740", message).hint(hint).to_string());
+                    self.tell(Problem::error("PK740", message).hint(hint).into());
                     self.stop(now, fleet, &[member]).await;
                 }
             }
@@ -258,10 +266,11 @@ impl Keeper {
     }
 
     /// Says what does not work; the same thing again only once something has worked in between.
-    fn tell(&mut self, text: String) {
-        if self.told.as_ref() != Some(&text) {
-            tracing::error!(target: "pacha", "{text}");
-            self.told = Some(text);
+    fn tell(&mut self, error: Error) {
+        if self.told.as_ref() != Some(&error.problems) {
+            tracing::error!(target: "pacha", "{error}");
+            (self.view.show)(FleetView { trouble: error.problems.0.first().map(RecordedProblem::from) });
+            self.told = Some(error.problems);
         }
     }
 

@@ -21,6 +21,7 @@ struct World {
     stopped: Mutex<Vec<String>>,
     refuse: Mutex<bool>,
     begun: Mutex<usize>,
+    shown: Mutex<FleetView>,
     /// Whoever asks for the members gets no answer; the first who does is told here.
     silent: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -76,7 +77,7 @@ impl World {
     }
 
     fn view(self: &Arc<Self>) -> View {
-        let (seen, fenced) = (Arc::clone(self), Arc::clone(self));
+        let (seen, fenced, shown) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
         View {
             see: Box::new(move || {
                 let sight = seen.sight.lock().unwrap().clone();
@@ -92,6 +93,7 @@ impl World {
                 Box::pin(async {})
             }),
             work: Box::new(|| Box::pin(std::future::pending())),
+            show: Box::new(move |view| *shown.shown.lock().unwrap() = view),
         }
     }
 
@@ -185,10 +187,14 @@ async fn a_start_that_is_refused_is_tried_again_after_a_pause() {
         keeper.look(Duration::from_secs(second)).await;
     }
     assert_eq!(metric(&registry, "failed_total"), 1.0);
-    assert!(keeper.told.as_ref().is_some_and(|told| told.contains("PK744")));
+    let trouble = || world.shown.lock().unwrap().trouble.clone().map(|trouble| trouble.message);
+    assert_eq!(trouble().as_deref(), Some("no capacity"), "who waits is told");
     *world.refuse.lock().unwrap() = false;
     keeper.look(Duration::from_secs(2)).await;
     assert_eq!(*world.begun.lock().unwrap(), 1);
+    world.register(1);
+    keeper.look(Duration::from_secs(3)).await;
+    assert_eq!(trouble(), None, "until one comes");
 }
 
 #[tokio::test]
