@@ -112,6 +112,10 @@ pub fn running(error: &DataFusionError) -> Error {
             .hint("divide by nullif(x, 0), which gives NULL instead; find the record with a WHERE x = 0"),
         _ if text.contains("more than one row") => Problem::error("PM222", "a subquery that stands for a value gives more than one row")
             .hint("make it one: with an aggregate such as max(x), or with ORDER BY x LIMIT 1"),
+        _ if text.contains("null_aware anti join") => {
+            Problem::error("PM223", "a subquery of NOT IN may not refer to the row outside of it")
+                .hint("write NOT EXISTS (SELECT 1 FROM … WHERE …), with the comparison among its conditions")
+        }
         _ if STORE.is_match(&text) => Problem::error("PS500", store_text(&text)).hint("check that the place is there and may be used"),
         _ => Problem::error("PR099", first_line(&text).to_owned())
             .hint("run again with RUST_LOG=debug and report this if the message does not help"),
