@@ -34,6 +34,10 @@ use crate::storage::{Location, Storage};
 /// but over a hundred megabytes more, as a mapping holds several batches and all they become at a time.
 const BATCH_ROWS: usize = 4_096;
 
+/// A side of a join that is smaller is read by every task of a cluster instead of being divided: each holds it in memory, and an
+/// executor has as many tasks as vcores.
+const BROADCAST_BYTES: usize = 32 << 20;
+
 /// A project, ready to run SQL: the context, the stores, and where the warehouse is.
 #[derive(Clone)]
 pub struct Session {
@@ -174,10 +178,16 @@ fn config(plans: Plans, threads: usize) -> SessionConfig {
             .with_target_partitions(partitions.max(1))
             .with_ballista_physical_extension_codec(codec())
             .with_ballista_adaptive_query_planner(false)
+            .with_ballista_broadcast_join_threshold_bytes(BROADCAST_BYTES)
             .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES),
     };
     let mut config = config.with_batch_size(BATCH_ROWS).with_information_schema(true);
     let options = config.options_mut();
+    if let Plans::Cluster(_) = plans {
+        // Which side is small enough for every task is the scheduler's to say: it takes back what is not correct in tasks of
+        // their own, but then in another number of them than the client knows.
+        (options.optimizer.hash_join_single_partition_threshold, options.optimizer.hash_join_single_partition_threshold_rows) = (0, 0);
+    }
     // As in one process. Ballista prefers sorted joins, which spill; but those of DataFusion 55.2 fail on a condition beside an
     // equality where one side of an outer join has no partner. tests/cluster/shapes.rs finds such queries.
     options.optimizer.prefer_hash_join = true;

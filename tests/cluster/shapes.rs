@@ -64,8 +64,7 @@ impl Dice {
                 format!("SELECT k, g, n FROM ({one}) {set} SELECT k, g, n FROM ({other})")
             }
             6 | 7 => {
-                // Of few rows each, or a few joins over one another would have millions.
-                let (one, other) = (self.few(below), self.few(below));
+                let (one, other) = (self.side(below), self.side(below));
                 let join = self.one_of(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
                 let on =
                     self.one_of(&["a.k = b.k", "a.g = b.g", "a.n < b.n", "a.k = b.k AND a.n <> b.n", "a.g = b.g AND a.k < b.k", "true"]);
@@ -90,15 +89,26 @@ impl Dice {
         format!("SELECT k, g, n FROM ({}) ORDER BY k, g, n LIMIT {}", self.query(depth), 1 + self.roll(12))
     }
 
+    /// What may be joined: of few rows, or some joins over one another would have millions, but of many tasks.
+    fn side(&mut self, depth: u32) -> String {
+        match self.roll(3) {
+            0 => self.one_of(&TABLES).to_owned(),
+            1 => format!("SELECT max(k) AS k, g, sum(n) AS n FROM ({}) GROUP BY g, n % 7", self.few(depth)),
+            _ => self.few(depth),
+        }
+    }
+
     fn condition(&mut self, depth: u32) -> String {
         let other = self.few(depth);
-        match self.roll(7) {
+        match self.roll(9) {
             0 => "a.n > 3".to_owned(),
             1 => "a.k LIKE '%1'".to_owned(),
             2 => format!("a.k IN (SELECT k FROM ({other}) AS o)"),
             3 => format!("a.k NOT IN (SELECT k FROM ({other}) AS o)"),
             4 => format!("EXISTS (SELECT 1 FROM ({other}) AS o WHERE o.g = a.g)"),
             5 => format!("NOT EXISTS (SELECT 1 FROM ({other}) AS o WHERE o.k = a.k)"),
+            6 => format!("a.k NOT IN (SELECT k FROM ({other}) AS o WHERE o.g = a.g)"),
+            7 => format!("(a.n > 3 OR a.k NOT IN (SELECT k FROM ({other}) AS o))"),
             _ => format!("a.n >= (SELECT avg(o.n) FROM ({other}) AS o)"),
         }
     }
@@ -112,14 +122,13 @@ async fn queries_made_at_random_are_answered_there_as_here() {
     let settings = ClusterSettings { attempts: 1, ..project.settings.cluster.clone() };
     let client = Cluster::connect(&cluster.address(), &settings, &project.root).await.unwrap();
     let (here, client) = (Place::here(&fixture.session), Arc::new(client));
-    let small = Place::there(&client, project, 5).unwrap();
-    let large = Place::there(&client, project, 5).unwrap().with_large_tables();
+    let places = [1, 5, 16].map(|tasks| Place::there(&client, project, tasks).unwrap());
     let queries = std::env::var("PACHA_TESTS_QUERIES").ok().and_then(|number| number.parse().ok()).unwrap_or(QUERIES);
     let (mut with_rows, mut refused, mut wrong) = (0, 0, Vec::new());
     for seed in 0..queries {
         let sql = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).query(DEPTH);
         let sql = sql.replace("'files/", &format!("'{}/files/", fixture.path().display()));
-        let there = if seed % 2 == 0 { &small } else { &large };
+        let there = &places[seed as usize % places.len()];
         let (one, other) = (here.rows(&sql), there.rows(&sql));
         match (&one, &other) {
             (Ok(one), Ok(other)) if one == other => with_rows += usize::from(!one.is_empty()),

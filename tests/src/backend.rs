@@ -63,17 +63,6 @@ impl Place {
 }
 
 impl Place {
-    /// From now on no table is taken for small: plans cut both sides of a join.
-    #[must_use]
-    pub fn with_large_tables(self) -> Self {
-        let state = self.session.context.state_ref();
-        let mut state = state.write();
-        let options = &mut state.config_mut().options_mut().optimizer;
-        (options.hash_join_single_partition_threshold, options.hash_join_single_partition_threshold_rows) = (0, 0);
-        drop(state);
-        self
-    }
-
     /// The rows of a query as text, sorted. Only where the thread may wait.
     ///
     /// # Errors

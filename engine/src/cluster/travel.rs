@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
-use datafusion::physical_plan::joins::NestedLoopJoinExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, InputOrderMode};
@@ -40,18 +40,25 @@ pub(super) fn shared(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPl
 
 /// A join without an equality keeps which rows of its left side have found a partner, in one place for all partitions of its
 /// right side; cut into tasks each would know its own, and the rest would come again as if they had none. So the right side
-/// of such a join is one partition. Inner joins and right ones need no such memory.
+/// of such a join is one partition. Inner joins and right ones need no such memory. A NOT IN that has become a join keeps
+/// whether there was any NULL; Ballista makes one task of it too, of which the client would not know.
 fn gathered(node: &Arc<dyn ExecutionPlan>) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(None) };
-    let remembers =
-        !matches!(join.join_type(), JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark);
-    let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
-    if !remembers || right.output_partitioning().partition_count() < 2 {
+    let (left, right) = match (node.downcast_ref::<NestedLoopJoinExec>(), node.downcast_ref::<HashJoinExec>()) {
+        (Some(join), _) if remembers(*join.join_type()) => (join.left(), join.right()),
+        (_, Some(join)) if join.null_aware => (join.left(), join.right()),
+        _ => return Ok(None),
+    };
+    let (left, right) = (Arc::clone(left), Arc::clone(right));
+    if right.output_partitioning().partition_count() < 2 {
         return Ok(None);
     }
     let right: Arc<dyn ExecutionPlan> = Arc::new(GatheredExec::all_of(right));
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     Arc::clone(node).replace_children(vec![left, right], options).map(Some)
+}
+
+fn remembers(join: JoinType) -> bool {
+    !matches!(join, JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark)
 }
 
 /// A window takes its rows as sorted by what it is partitioned by, if the plan below says that they are: because a column was
