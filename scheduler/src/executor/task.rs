@@ -145,7 +145,7 @@ impl QueryStageExecutor for Task {
         // Ballista ends a task by dropping it.
         let end = (AbortOnDrop(task.abort_handle()), self.wanted.end());
         let result = tokio::select! {
-            result = task => result.unwrap_or_else(ended),
+            result = task => result.unwrap_or_else(|error| ended(error, &self.executor)),
             () = self.hand_back.told() => Err(lost(&self.executor)),
         };
         drop(end);
@@ -213,12 +213,9 @@ fn lost(executor: &str) -> DataFusionError {
     BallistaError::General(format!("ExecutorLost: {executor} was told to end before its task had")).into_datafusion()
 }
 
-/// A panic goes on to Ballista, which makes an error of it.
-fn ended<T>(error: JoinError) -> Result<T> {
-    match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(DataFusionError::Execution("the executor ends".into())),
-    }
+/// A panic is told like any error of a task: it would come again.
+fn ended<T>(error: JoinError, executor: &str) -> Result<T> {
+    Err(if error.is_panic() { DataFusionError::ExecutionJoin(Box::new(error)) } else { lost(executor) })
 }
 
 fn first_line(error: &DataFusionError) -> String {
@@ -228,6 +225,14 @@ fn first_line(error: &DataFusionError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_task_is_told_where_the_run_is() {
+        let broken = tokio::spawn(async { std::panic::resume_unwind(Box::new("no such row")) });
+        let error = ended::<()>(broken.await.map(|(): ()| ()).unwrap_err(), "here:1").unwrap_err();
+        let text = message::received(&message::sent(error, "here:1").to_string()).unwrap().to_string();
+        assert!(text.contains("PR099") && text.contains("broke off: no such row (on executor here:1)"), "{text}");
+    }
 
     #[tokio::test]
     async fn all_tasks_are_told_to_end_whenever_they_ask() {
