@@ -121,11 +121,21 @@ impl SchedulerState {
 
     /// A job, also one that still waits to be planned. A job that is not asked for in this way for a minute is ended.
     pub async fn job(&self, id: &str) -> Option<JobView> {
-        if let Some(live) = self.lock().live.get_mut(id) {
+        self.keep_hold();
+        let graph = self.lock().live.get_mut(id).map(|live| {
             live.asked_at = Instant::now();
-        }
-        if let Some(view) = self.jobs().await.into_iter().find(|view| view.id == id) {
+            Arc::clone(&live.graph)
+        });
+        if let Some(graph) = graph {
+            let reading = self.read(&graph).await;
+            let view = reading.view.clone();
+            if view.state.ended() {
+                self.end(reading);
+            }
             return Some(view);
+        }
+        if let Some(over) = self.lock().over.iter().find(|over| over.reading.view.id == id) {
+            return Some(over.reading.view.clone());
         }
         let status = self.inner.server.get()?.state.task_manager.get_job_status(&id.into()).await;
         status.ok().flatten().map(|status| without_graph(&status).view)
@@ -220,13 +230,7 @@ impl SchedulerState {
         let graphs: Vec<_> = self.lock().live.values().map(|live| Arc::clone(&live.graph)).collect();
         let mut live = Vec::new();
         for graph in graphs {
-            let mut reading = {
-                let graph = graph.read().await;
-                view::read(graph.as_ref())
-            };
-            let given = self.inner.assignments.of(&reading.view.id);
-            reading.view.executors =
-                given.into_iter().chain(std::mem::take(&mut reading.view.executors)).collect::<BTreeSet<_>>().into_iter().collect();
+            let reading = self.read(&graph).await;
             if reading.view.state.ended() {
                 self.end(reading);
             } else {
@@ -238,6 +242,14 @@ impl SchedulerState {
             jobs.over.pop_front();
         }
         live
+    }
+
+    async fn read(&self, graph: &RwLock<ExecutionGraphBox>) -> Reading {
+        let mut reading = view::read(graph.read().await.as_ref());
+        let given = self.inner.assignments.of(&reading.view.id);
+        reading.view.executors =
+            given.into_iter().chain(std::mem::take(&mut reading.view.executors)).collect::<BTreeSet<_>>().into_iter().collect();
+        reading
     }
 
     async fn end_orphans(&self, client_timeout: Duration) {
