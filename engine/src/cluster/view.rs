@@ -46,7 +46,7 @@ pub struct ExecutorView {
 /// The executors that a scheduler starts by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetView {
-    /// Why executors that are wanted do not come; none as soon as one has.
+    /// Why executors that are wanted do not come; none as soon as one has, or none is wanted.
     pub trouble: Option<RecordedProblem>,
 }
 

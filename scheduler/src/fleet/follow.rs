@@ -152,6 +152,9 @@ impl Keeper {
     async fn look(&mut self, now: Duration) {
         let sight = (self.view.see)().await;
         let tasks = sight.tasks;
+        if tasks == 0 {
+            (self.view.show)(FleetView::default());
+        }
         let Some(fleet) = self.fleet.clone() else {
             let demand = demand_on_others(tasks, &sight.executors);
             let wanted = self.size(now, &demand);
@@ -210,8 +213,7 @@ impl Keeper {
         }
         self.roster.started(now, started.members, started.failure.is_some());
         if let Some(error) = started.failure {
-            self.failed();
-            self.tell(error);
+            self.failed(error);
         }
     }
 
@@ -244,32 +246,32 @@ impl Keeper {
                     tracing::warn!(target: "pacha", "{}", problem.hint("what it ran is run again; its log says more"));
                 }
                 Notice::Failed(member, why) => {
-                    self.failed();
                     let problem = Problem::error("PK740", format!("an executor ended before it had registered, {}: {why}", member.place));
-                    self.tell(problem.hint("its log says why; it must reach the scheduler, and be the same build of pacha").into());
+                    self.failed(problem.hint("its log says why; it must reach the scheduler, and be the same build of pacha").into());
                 }
                 Notice::Late(member) => {
-                    self.failed();
                     let message = format!("an executor has not registered in time, {}", member.place);
                     let hint = "its log says why; it must reach the scheduler. More time: start_within in [fleet] of pacha.toml";
-                    self.tell(Problem::error("PK740", message).hint(hint).into());
+                    self.failed(Problem::error("PK740", message).hint(hint).into());
                     self.stop(now, fleet, &[member]).await;
                 }
             }
         }
     }
 
-    fn failed(&self) {
+    /// An executor does not come: who waits for one is told why.
+    fn failed(&mut self, error: Error) {
         if let Some(metrics) = &self.metrics {
             metrics.failed();
         }
+        (self.view.show)(FleetView { trouble: error.problems.0.first().map(RecordedProblem::from) });
+        self.tell(error);
     }
 
     /// Says what does not work; the same thing again only once something has worked in between.
     fn tell(&mut self, error: Error) {
         if self.told.as_ref() != Some(&error.problems) {
             tracing::error!(target: "pacha", "{error}");
-            (self.view.show)(FleetView { trouble: error.problems.0.first().map(RecordedProblem::from) });
             self.told = Some(error.problems);
         }
     }

@@ -34,7 +34,7 @@ pub use process::ProcessFleet;
 pub struct Member {
     /// The name that it was started under, which its id ends with: see [`engine::cluster::identity::named`].
     pub name: String,
-    /// What it is to whoever looks for it: `process 4711`, the ARN of a task.
+    /// What it is to whoever looks for it: `process 4711`, `ECS task` and its id.
     pub place: String,
     /// It has ended, and why. It is told once.
     pub ended: Option<String>,
