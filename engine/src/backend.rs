@@ -50,7 +50,8 @@ impl Backend {
         }
     }
 
-    /// The rows of a plan without a sink, under a name. For what is small: they are all held at once.
+    /// The rows of a plan without a sink, under a name; all are held at once. Jobs write; this is for tests, which ask both
+    /// backends the same.
     ///
     /// # Errors
     /// Whatever stopped the plan, in our words.

@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
-use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, InputOrderMode};
@@ -40,12 +40,14 @@ pub(super) fn shared(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPl
 
 /// A join without an equality keeps which rows of its left side have found a partner, in one place for all partitions of its
 /// right side; cut into tasks each would know its own, and the rest would come again as if they had none. So the right side
-/// of such a join is one partition. Inner joins and right ones need no such memory. A NOT IN that has become a join keeps
-/// whether there was any NULL; Ballista makes one task of it too, of which the client would not know.
+/// of such a join is one partition. Inner joins and right ones need no such memory.
+///
+/// A join that is planned for one task, as all are where a step is to be one, and NOT IN, which keeps whether there was any
+/// NULL, Ballista makes one task of; so that is what it is here too.
 fn gathered(node: &Arc<dyn ExecutionPlan>) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
     let (left, right) = match (node.downcast_ref::<NestedLoopJoinExec>(), node.downcast_ref::<HashJoinExec>()) {
         (Some(join), _) if remembers(*join.join_type()) => (join.left(), join.right()),
-        (_, Some(join)) if join.null_aware => (join.left(), join.right()),
+        (_, Some(join)) if join.null_aware || *join.partition_mode() == PartitionMode::CollectLeft => (join.left(), join.right()),
         _ => return Ok(None),
     };
     let (left, right) = (Arc::clone(left), Arc::clone(right));
