@@ -60,6 +60,27 @@ fn ctrl_c_ends_every_task_and_leaves_nothing() {
 }
 
 #[test]
+fn a_job_that_is_being_submitted_when_the_run_is_stopped_ends_too() {
+    let world = World::new();
+    let cluster = world.cluster();
+    let proxy = Proxy::to(&cluster.authority());
+    let begins = world.server.hold(1, |request| request.method == "PUT" && request.path.contains("/_runs/"));
+    let address = format!("df://{}", proxy.authority());
+    let mut run = Run::start(world.command(&["run", "nightly", "--cluster", &address, "--format", "json"]));
+    run.reaches(&[&begins]);
+    proxy.cut();
+    begins.open();
+    // What it says next is the plan of a unit.
+    proxy.holds();
+    run.signal(Signal::INT);
+    proxy.mend();
+    run.ended().failed(1, &["PR001", "the run was stopped", "nothing was published"]);
+    assert!(cluster.open_jobs().is_empty(), "its job goes on: {:?}", cluster.open_jobs());
+    cluster.idle();
+    world.unpublished("alder");
+}
+
+#[test]
 fn a_run_is_stopped_from_another_process() {
     let world = World::new();
     let cluster = world.cluster();

@@ -48,6 +48,9 @@ const CLEAN_TIME: Duration = Duration::from_secs(5);
 /// How long it waits for tasks of such a job that are said to run still.
 const END_TIME: Duration = Duration::from_secs(2);
 
+/// How long a scheduler may not know a job that it has taken: until its event loop comes to it.
+pub(super) const UNHEARD: Duration = Duration::from_secs(2);
+
 /// A scheduler that answers, and what this process has under way there.
 pub struct Cluster {
     /// As the user wrote it, `df://host:port`.
@@ -57,7 +60,9 @@ pub struct Cluster {
     channel: Channel,
     tls: Option<Arc<Tls>>,
     /// Jobs that are submitted and not known to have ended.
-    open: Mutex<BTreeSet<String>>,
+    open: Arc<Mutex<BTreeSet<String>>>,
+    /// Held for reading by each job that is being submitted.
+    submitting: Arc<tokio::sync::RwLock<()>>,
     used: Mutex<Used>,
     /// Why no executor comes, as it was last told: once for all units that wait.
     trouble: Mutex<Option<RecordedProblem>>,
@@ -119,7 +124,8 @@ impl Cluster {
             settings: settings.clone(),
             channel,
             tls,
-            open: Mutex::default(),
+            open: Arc::default(),
+            submitting: Arc::default(),
             trouble: Mutex::default(),
         };
         let ours = Identity::current();
@@ -193,9 +199,15 @@ impl Cluster {
     pub(super) fn waits(&self, trouble: RecordedProblem) {
         let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if told.as_ref() != Some(&trouble) {
-            tracing::warn!(target: "pacha", "waiting for executors: {} ({})", trouble.message, trouble.code);
+            let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
+            tracing::warn!(target: "pacha", "waiting for executors: {} ({}){hint}", trouble.message, trouble.code);
             *told = Some(trouble);
         }
+    }
+
+    /// An executor is there: what was said of their absence may be said again.
+    pub(super) fn peopled(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn scheduler(&self) -> SchedulerGrpcClient<Channel> {
@@ -218,12 +230,23 @@ impl Cluster {
             ],
         });
         insert_version_header(request.metadata_mut());
-        let answer = self.scheduler().execute_query(request).await.map_err(|status| self.refused(&status))?;
+        let (mut scheduler, open) = (self.scheduler(), Arc::clone(&self.open));
+        let under_way = Arc::clone(&self.submitting).read_owned().await;
+        // Whoever waits for the answer may be gone when it comes; a job that was submitted is known all the same, to be ended.
+        let answer = tokio::spawn(async move {
+            let answer = scheduler.execute_query(request).await.map(|answer| answer.into_inner().result);
+            if let Ok(Some(execute_query_result::Result::Success(success))) = &answer {
+                open.lock().unwrap_or_else(PoisonError::into_inner).insert(success.job_id.clone());
+            }
+            drop(under_way);
+            answer
+        });
+        let answer = answer.await.unwrap_or_else(|error| Err(tonic::Status::cancelled(error.to_string())));
+        let answer = answer.map_err(|status| self.refused(&status))?;
         // A session is only the settings of its job, which has a copy.
         let _ = self.scheduler().remove_session(RemoveSessionParams { session_id }).await;
-        match answer.into_inner().result {
+        match answer {
             Some(execute_query_result::Result::Success(success)) => {
-                self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(success.job_id.clone());
                 self.note(|used| used.jobs += 1);
                 Ok(success.job_id)
             }
@@ -304,14 +327,16 @@ impl Cluster {
     /// Ends a job and waits until none of its tasks runs any more, or for as long as is decent.
     pub(super) async fn cancel(&self, job_id: &str) {
         let over = async {
-            if self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {
-                return;
-            }
             let begun = Instant::now();
-            while let Ok(Some(job)) = self.job(job_id).await {
+            // A job that is still being planned does not hear it, so it is said until the job has ended.
+            while self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_ok() {
+                let (ended, running) = match self.job(job_id).await {
+                    Ok(Some(job)) => (job.state.ended(), job.stages.iter().any(|stage| stage.running > 0)),
+                    Ok(None) => (begun.elapsed() > UNHEARD, false),
+                    Err(_) => return,
+                };
                 // Tasks of an executor that is gone are never heard of again.
-                let lost = job.state.ended() && begun.elapsed() > END_TIME;
-                if lost || job.stages.iter().all(|stage| stage.running == 0) {
+                if ended && (!running || begun.elapsed() > END_TIME) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -323,6 +348,8 @@ impl Cluster {
 
     /// Ends whatever this process still has under way: after a stop or a failure no task may go on.
     pub async fn cancel_all(&self) {
+        // Those that are being submitted have an answer soon.
+        let _ = tokio::time::timeout(get::ANSWER, self.submitting.write()).await;
         let open: Vec<String> = self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         futures::future::join_all(open.iter().map(|job| self.cancel(job))).await;
     }

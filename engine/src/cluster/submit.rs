@@ -12,7 +12,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use schemas::problem::Problem;
 
 use super::clean::{Observed, Unclean, clean, undisturbed};
-use super::client::{Cluster, Outcome};
+use super::client::{Cluster, Outcome, UNHEARD};
 use super::view::JobView;
 use super::{message, travel};
 use crate::error::{Error, Kind, Result};
@@ -74,6 +74,8 @@ struct Watch<'a> {
     /// Whether the attempt turned out to count.
     counts: bool,
     submitted: Instant,
+    /// The scheduler has once known it.
+    known: bool,
     /// When tasks last began or ended.
     moved: Instant,
     last: (usize, usize, usize),
@@ -143,6 +145,7 @@ impl Cluster {
             self.account(view);
             watch.see(view);
         }
+        cut_alike(work.name, partitions, view.as_ref())?;
         let read = results.len();
         let batches: Vec<RecordBatch> = results.into_iter().flatten().collect();
         let done = (work.read)(&batches).map_err(Fault::Final)?;
@@ -171,8 +174,9 @@ impl Cluster {
         let mut pause = FIRST_LOOK;
         loop {
             match self.outcome(id).await? {
-                Outcome::Running => {}
+                Outcome::Running => watch.known = true,
                 Outcome::Successful(locations) => return Ok(locations),
+                Outcome::Unknown if !watch.known && watch.submitted.elapsed() < UNHEARD => {}
                 Outcome::Unknown => return Err(Fault::again("the scheduler was started again")),
                 Outcome::Failed(text) => return Err(failed(&text)),
             }
@@ -205,6 +209,7 @@ impl Cluster {
         let running: usize = view.stages.iter().map(|stage| stage.running).sum();
         if executors.iter().any(|executor| !executor.terminating) {
             watch.peopled = Instant::now();
+            self.peopled();
         } else {
             let trouble = self.fleet().await?.trouble;
             if watch.peopled.elapsed() > settings.wait {
@@ -258,6 +263,7 @@ impl<'a> Watch<'a> {
             progress,
             counts: false,
             submitted: now,
+            known: false,
             moved: now,
             last: (0, 0, 0),
             peopled: now,
@@ -308,12 +314,25 @@ fn failed(text: &str) -> Fault {
     }
     tracing::debug!("job failed: {text}");
     // No task ran: the next attempt would end in the same way.
-    if let Some(reason) = text.strip_prefix("Error planning job").and_then(|rest| rest.split_once(": ")).map(|(_, reason)| reason) {
-        let message = format!("the scheduler cannot cut a plan into tasks: {}", reason.lines().next().unwrap_or_default());
-        let hint = "run the job in this process, without --cluster, and report this with its SQL";
-        return Fault::Final(Error::failed(Problem::error("PK738", message).hint(hint)));
+    if text.starts_with("Error planning job") {
+        let not_in = text.contains("Null-aware");
+        let hint = if not_in {
+            "write NOT EXISTS (SELECT 1 FROM … WHERE …) instead of NOT IN, or run the job in this process, without --cluster"
+        } else {
+            "run the job in this process, without --cluster, and report this with its SQL; the scheduler's log says more"
+        };
+        let what = if not_in { "a NOT IN over so many rows" } else { "a plan" };
+        return Fault::Final(Error::failed(Problem::error("PK738", format!("the scheduler cannot cut {what} into tasks")).hint(hint)));
     }
     Fault::again(cause(text))
+}
+
+/// That the scheduler has made as many tasks of the last stage as the client wants results. If not, no attempt will do.
+fn cut_alike(name: &str, partitions: usize, view: Option<&JobView>) -> Result<(), Fault> {
+    let Some(last) = view.and_then(|view| view.stages.last()).filter(|last| last.partitions != partitions) else { return Ok(()) };
+    let message = format!("the scheduler has cut {name} into {} tasks where its client wants {partitions}", last.partitions);
+    let hint = "run the job in this process, without --cluster, and report this with its SQL";
+    Err(Fault::Final(Error::failed(Problem::error("PK738", message).hint(hint))))
 }
 
 /// Ballista's text in a few words.

@@ -79,8 +79,6 @@ pub async fn run(
     };
     if let (Err(_), Some(cluster)) = (&outcome, options.backend.cluster()) {
         cluster.cancel_all().await;
-        // One that was submitted when the stop came is known by its name alone.
-        let _ = cluster.cancel_run(&destination.run_id).await;
     }
     // Before that nothing was written that could stay behind.
     let wrote = record.state == RunState::Running;

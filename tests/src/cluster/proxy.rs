@@ -5,6 +5,10 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long something is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Listens for as long as the test runs.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ struct State {
     seen: Vec<Vec<u8>>,
     sockets: Vec<TcpStream>,
     cut: bool,
+    /// Something was held back since it was last cut.
+    holds: bool,
     closed: bool,
     /// What the target says, and what is passed on instead, of the same length.
     forged: Option<(Vec<u8>, Vec<u8>)>,
@@ -69,7 +75,17 @@ impl Proxy {
 
     /// From now on no byte passes.
     pub fn cut(&self) {
-        self.line.state().cut = true;
+        let mut state = self.line.state();
+        (state.cut, state.holds) = (true, false);
+    }
+
+    /// Waits until something is held back.
+    ///
+    /// # Panics
+    /// Nobody says anything.
+    pub fn holds(&self) {
+        let waited = self.line.changed.wait_timeout_while(self.line.state(), PATIENCE, |state| !state.holds);
+        assert!(waited.is_ok_and(|(state, _)| state.holds), "nobody says anything");
     }
 
     /// What was held back passes, and everything after it.
@@ -122,7 +138,12 @@ impl Line {
     fn pass(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut buffer = [0; 16 << 10];
         while let Ok(bytes @ 1..) = from.read(&mut buffer) {
-            let state = self.changed.wait_while(self.state(), |state| state.cut);
+            let mut state = self.state();
+            if state.cut {
+                state.holds = true;
+                self.changed.notify_all();
+            }
+            let state = self.changed.wait_while(state, |state| state.cut);
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
             if let Some((said, passed)) = &state.forged {
                 forge(&mut buffer[..bytes], said, passed);
