@@ -26,6 +26,7 @@ use schemas::source::SourceSchema;
 
 use crate::codec::gathered::GatheredExec;
 use crate::codec::packed::PackedExec;
+use crate::codec::unordered::UnorderedExec;
 use crate::function::{self, Lookups, Udf};
 use crate::scan::HarvestSource;
 use crate::sink::{SinkExec, SinkSpec};
@@ -34,14 +35,16 @@ use crate::storage::remote;
 pub(crate) mod gathered;
 pub(crate) mod packed;
 mod pages;
+pub(crate) mod unordered;
 
 /// Changes whenever the bytes do.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 const SCAN: &[u8] = b"PACHA-SCAN-1\n";
 const SINK: &[u8] = b"PACHA-SINK-1\n";
 const PACKED: &[u8] = b"PACHA-PACK-1\n";
 const GATHERED: &[u8] = b"PACHA-GATH-1\n";
+const UNORDERED: &[u8] = b"PACHA-UNORD-1\n";
 const LOOKUPS: &[u8] = b"PACHA-LOOK-1\n";
 
 /// The codec of every process.
@@ -84,6 +87,10 @@ impl PhysicalExtensionCodec for PlanCodec {
             buf.extend_from_slice(GATHERED);
             return Ok(());
         }
+        if node.downcast_ref::<UnorderedExec>().is_some() {
+            buf.extend_from_slice(UNORDERED);
+            return Ok(());
+        }
         if let Some(packed) = node.downcast_ref::<PackedExec>() {
             buf.extend_from_slice(PACKED);
             buf.extend_from_slice(packed.kind().as_bytes());
@@ -121,6 +128,10 @@ impl PhysicalExtensionCodec for PlanCodec {
         if buf == GATHERED {
             let [all] = inputs else { return Err(internal_datafusion_err!("one input is gathered, not {}", inputs.len())) };
             return Ok(Arc::new(GatheredExec::over(Arc::clone(all))));
+        }
+        if buf == UNORDERED {
+            let [join] = inputs else { return Err(internal_datafusion_err!("one join has no order, not {}", inputs.len())) };
+            return Ok(Arc::new(UnorderedExec::over(Arc::clone(join))));
         }
         if let Some(kind) = buf.strip_prefix(PACKED) {
             let [scan] = inputs else { return Err(internal_datafusion_err!("files are packed in one way, not {}", inputs.len())) };

@@ -21,7 +21,7 @@ use schemas::problem::{Problem, Problems};
 use crate::aws::Aws;
 use crate::catalog::GlueCatalog;
 use crate::cluster::MESSAGE_BYTES;
-use crate::codec::codec;
+use crate::codec::{codec, unordered};
 use crate::error::{Error, Result};
 use crate::function::{self, lookup::Lookups};
 use crate::mapping;
@@ -35,8 +35,9 @@ use crate::storage::{Location, Storage};
 const BATCH_ROWS: usize = 4_096;
 
 /// A side of a join that is smaller is read by every task of a cluster instead of being divided: each holds it in memory, and an
-/// executor has as many tasks as vcores.
-const BROADCAST_BYTES: usize = 32 << 20;
+/// executor has as many tasks as vcores. Of our tables rows are known and not bytes; a text is taken for 32 bytes then, and
+/// may have a thousand.
+const BROADCAST_BYTES: usize = 4 << 20;
 
 /// A project, ready to run SQL: the context, the stores, and where the warehouse is.
 #[derive(Clone)]
@@ -139,6 +140,10 @@ fn context(
         Plans::Cluster(_) => with_ballista_optimizer_rules(&Optimizer::new().rules),
     };
     rules.insert(0, Arc::new(OneRow));
+    let builder = match plans {
+        Plans::Embedded => builder,
+        Plans::Cluster(_) => builder.with_physical_optimizer_rules(unordered::rules()),
+    };
     let mut state = builder.with_optimizer_rules(rules).build();
     for function in function::all(lookups) {
         register(&mut state, function)?;

@@ -68,7 +68,8 @@ impl Dice {
                 let join = self.one_of(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
                 let on =
                     self.one_of(&["a.k = b.k", "a.g = b.g", "a.n < b.n", "a.k = b.k AND a.n <> b.n", "a.g = b.g AND a.k < b.k", "true"]);
-                format!("SELECT a.k, b.g, coalesce(a.n, 0) - coalesce(b.n, 0) AS n FROM ({one}) AS a {join} ({other}) AS b ON {on}")
+                let rows = self.one_of(&["a.k, b.g, coalesce(a.n, 0) - coalesce(b.n, 0) AS n", "b.k, b.g, b.n", "a.k, a.g, a.n"]);
+                format!("SELECT {rows} FROM ({one}) AS a {join} ({other}) AS b ON {on}")
             }
             8 => {
                 let of = self.query(below);
@@ -91,9 +92,15 @@ impl Dice {
 
     /// What may be joined: of few rows, or some joins over one another would have millions, but of many tasks.
     fn side(&mut self, depth: u32) -> String {
-        match self.roll(3) {
+        match self.roll(6) {
             0 => self.one_of(&TABLES).to_owned(),
-            1 => format!("SELECT max(k) AS k, g, sum(n) AS n FROM ({}) GROUP BY g, n % 7", self.few(depth)),
+            // Of unknown size; in an order, which is not that of its file.
+            1 => format!("SELECT md5(k) AS k, g, unnest([n]) AS n FROM ({})", self.one_of(&TABLES)),
+            2 => {
+                let number = "row_number() OVER (PARTITION BY md5(k), g ORDER BY n)";
+                format!("SELECT md5(k) AS k, g, CAST({number} AS BIGINT) AS n FROM ({})", self.one_of(&TABLES))
+            }
+            3 => format!("SELECT max(k) AS k, g, sum(n) AS n FROM ({}) GROUP BY g, n % 7", self.few(depth)),
             _ => self.few(depth),
         }
     }
