@@ -29,8 +29,10 @@ fn no_credential_is_in_a_plan_an_answer_a_log_or_a_file() {
     let mut answers = String::new();
     let jobs: Vec<String> = cluster.jobs().into_iter().map(|job| format!("/pacha/jobs/{}", job.id)).collect();
     assert!(!jobs.is_empty());
-    for path in
-        ["/pacha/identity", "/pacha/executors", "/pacha/jobs", "/metrics", "/healthz", "/readyz"].into_iter().map(str::to_owned).chain(jobs)
+    for path in ["/pacha/identity", "/pacha/executors", "/pacha/jobs", "/pacha/fleet", "/metrics", "/healthz", "/readyz"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(jobs)
     {
         answers += &cluster.body(&path);
     }

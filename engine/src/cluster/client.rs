@@ -28,7 +28,7 @@ use tonic::transport::Channel;
 use super::address::Address;
 use super::identity::{Identity, digest_of};
 use super::tls::Tls;
-use super::view::{EXECUTORS, ExecutorView, FLEET, FleetView, IDENTITY, JOBS, JobView};
+use super::view::{EXECUTORS, ExecutorView, FLEET, FleetView, IDENTITY, JOBS, JobState, JobView};
 use super::{MESSAGE_BYTES, get, travel};
 use crate::error::{Error, Result};
 use crate::job::record::RecordedProblem;
@@ -64,8 +64,8 @@ pub struct Cluster {
     /// Held for reading by each job that is being submitted.
     submitting: Arc<tokio::sync::RwLock<()>>,
     used: Mutex<Used>,
-    /// Why no executor comes, as it was last told: once for all units that wait.
-    trouble: Mutex<Option<RecordedProblem>>,
+    /// Code of why no executor comes, as it was last told: once for all units that wait.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What a run used of a cluster.
@@ -198,10 +198,10 @@ impl Cluster {
     /// Says why no executor comes, unless it was just that which was said.
     pub(super) fn waits(&self, trouble: RecordedProblem) {
         let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref() != Some(&trouble) {
+        if told.as_ref() != Some(&trouble.code) {
             let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
             tracing::warn!(target: "pacha", "waiting for executors: {} ({}){hint}", trouble.message, trouble.code);
-            *told = Some(trouble);
+            *told = Some(trouble.code);
         }
     }
 
@@ -328,10 +328,17 @@ impl Cluster {
     pub(super) async fn cancel(&self, job_id: &str) {
         let over = async {
             let begun = Instant::now();
-            // A job that is still being planned does not hear it, so it is said until the job has ended.
-            while self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_ok() {
+            let mut heard = false;
+            loop {
+                if !heard && self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {
+                    return;
+                }
                 let (ended, running) = match self.job(job_id).await {
-                    Ok(Some(job)) => (job.state.ended(), job.stages.iter().any(|stage| stage.running > 0)),
+                    Ok(Some(job)) => {
+                        // One that is still being planned does not hear it, and is told again.
+                        heard = job.state != JobState::Queued;
+                        (job.state.ended(), job.stages.iter().any(|stage| stage.running > 0))
+                    }
                     Ok(None) => (begun.elapsed() > UNHEARD, false),
                     Err(_) => return,
                 };
