@@ -25,17 +25,17 @@ use schemas::problem::Problems;
 use schemas::source::SourceSchema;
 
 use crate::codec::gathered::GatheredExec;
+use crate::codec::opaque::OpaqueExec;
 use crate::codec::packed::PackedExec;
-use crate::codec::unordered::UnorderedExec;
 use crate::function::{self, Lookups, Udf};
 use crate::scan::HarvestSource;
 use crate::sink::{SinkExec, SinkSpec};
 use crate::storage::remote;
 
 pub(crate) mod gathered;
+pub(crate) mod opaque;
 pub(crate) mod packed;
 mod pages;
-pub(crate) mod unordered;
 
 /// Changes whenever the bytes do.
 pub const VERSION: u16 = 2;
@@ -44,7 +44,8 @@ const SCAN: &[u8] = b"PACHA-SCAN-1\n";
 const SINK: &[u8] = b"PACHA-SINK-1\n";
 const PACKED: &[u8] = b"PACHA-PACK-1\n";
 const GATHERED: &[u8] = b"PACHA-GATH-1\n";
-const UNORDERED: &[u8] = b"PACHA-UNORD-1\n";
+const JOINED: &[u8] = b"PACHA-JOIN-1\n";
+const SHUFFLED: &[u8] = b"PACHA-SHUF-1\n";
 const LOOKUPS: &[u8] = b"PACHA-LOOK-1\n";
 
 /// The codec of every process.
@@ -87,8 +88,8 @@ impl PhysicalExtensionCodec for PlanCodec {
             buf.extend_from_slice(GATHERED);
             return Ok(());
         }
-        if node.downcast_ref::<UnorderedExec>().is_some() {
-            buf.extend_from_slice(UNORDERED);
+        if let Some(opaque) = node.downcast_ref::<OpaqueExec>() {
+            buf.extend_from_slice(if opaque.is_over_shuffle() { SHUFFLED } else { JOINED });
             return Ok(());
         }
         if let Some(packed) = node.downcast_ref::<PackedExec>() {
@@ -129,9 +130,10 @@ impl PhysicalExtensionCodec for PlanCodec {
             let [all] = inputs else { return Err(internal_datafusion_err!("one input is gathered, not {}", inputs.len())) };
             return Ok(Arc::new(GatheredExec::over(Arc::clone(all))));
         }
-        if buf == UNORDERED {
-            let [join] = inputs else { return Err(internal_datafusion_err!("one join has no order, not {}", inputs.len())) };
-            return Ok(Arc::new(UnorderedExec::over(Arc::clone(join))));
+        if buf == JOINED || buf == SHUFFLED {
+            let [below] = inputs else { return Err(internal_datafusion_err!("one input is hidden, not {}", inputs.len())) };
+            let over = if buf == JOINED { OpaqueExec::over_join } else { OpaqueExec::over_shuffle };
+            return Ok(Arc::new(over(Arc::clone(below))));
         }
         if let Some(kind) = buf.strip_prefix(PACKED) {
             let [scan] = inputs else { return Err(internal_datafusion_err!("files are packed in one way, not {}", inputs.len())) };

@@ -21,7 +21,7 @@ use schemas::problem::{Problem, Problems};
 use crate::aws::Aws;
 use crate::catalog::GlueCatalog;
 use crate::cluster::MESSAGE_BYTES;
-use crate::codec::{codec, unordered};
+use crate::codec::{codec, opaque};
 use crate::error::{Error, Result};
 use crate::function::{self, lookup::Lookups};
 use crate::mapping;
@@ -142,7 +142,7 @@ fn context(
     rules.insert(0, Arc::new(OneRow));
     let builder = match plans {
         Plans::Embedded => builder,
-        Plans::Cluster(_) => builder.with_physical_optimizer_rules(unordered::rules()),
+        Plans::Cluster(_) => builder.with_physical_optimizer_rules(opaque::rules()),
     };
     let mut state = builder.with_optimizer_rules(rules).build();
     for function in function::all(lookups) {
@@ -193,6 +193,8 @@ fn config(plans: Plans, threads: usize) -> SessionConfig {
         // their own, but then in another number of them than the client knows.
         (options.optimizer.hash_join_single_partition_threshold, options.optimizer.hash_join_single_partition_threshold_rows) = (0, 0);
     }
+    // A scheduler looks at stages again that the client has planned: with one partition, it would make one of all files.
+    options.optimizer.repartition_file_scans &= plans != Plans::Cluster(1);
     // As in one process. Ballista prefers sorted joins, which spill; but those of DataFusion 55.2 fail on a condition beside an
     // equality where one side of an outer join has no partner. tests/cluster/shapes.rs finds such queries.
     options.optimizer.prefer_hash_join = true;

@@ -46,7 +46,7 @@ impl Dice {
         }
         let below = depth - 1;
         match self.roll(10) {
-            0 => self.query(below),
+            0 => format!("SELECT k, g, n FROM ({}) ORDER BY k, g, n OFFSET {}", self.query(below), self.roll(3)),
             1 => {
                 let (of, condition) = (self.query(below), self.condition(below));
                 format!("SELECT a.k, a.g, a.n FROM ({of}) AS a WHERE {condition}")

@@ -9,10 +9,13 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode};
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, InputOrderMode};
-use datafusion_datasource::source::DataSourceExec;
+use datafusion_datasource::memory::MemorySourceConfig;
+use datafusion_datasource::source::{DataSource, DataSourceExec};
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use schemas::problem::Problem;
@@ -31,9 +34,12 @@ const RECURSIVE: &str = "WITH RECURSIVE";
 /// # Errors
 /// A node takes no other child; none of DataFusion's does that.
 pub(super) fn shared(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let shared = plan.transform_up(|node| match gathered(&node).transpose().or_else(|| sorted(&node).transpose()) {
-        Some(other) => other.map(Transformed::yes),
-        None => Ok(Transformed::no(node)),
+    let shared = plan.transform_up(|node| {
+        let other = gathered(&node).transpose().or_else(|| sorted(&node).transpose());
+        match other.or_else(|| merged(&node).or_else(|| limited(&node)).map(Ok)) {
+            Some(other) => other.map(Transformed::yes),
+            None => Ok(Transformed::no(node)),
+        }
     });
     Ok(shared.map_err(|error| mistake::running(&error))?.data)
 }
@@ -61,6 +67,18 @@ fn gathered(node: &Arc<dyn ExecutionPlan>) -> DataFusionResult<Option<Arc<dyn Ex
 
 fn remembers(join: JoinType) -> bool {
     !matches!(join, JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark)
+}
+
+/// Rows that were brought together in an order stay so: nothing that skips the first of them says that it needs one.
+fn merged(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    let merge = node.downcast_ref::<SortPreservingMergeExec>().filter(|merge| merge.fetch().is_none())?;
+    Some(Arc::new(GatheredExec::over(Arc::new(merge.clone()))))
+}
+
+/// A limit on rows in memory is a setting of their source, which Ballista makes anew for each task without it.
+fn limited(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    let rows = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<MemorySourceConfig>()?;
+    Some(Arc::new(LocalLimitExec::new(Arc::clone(node), rows.fetch()?)))
 }
 
 /// A window takes its rows as sorted by what it is partitioned by, if the plan below says that they are: because a column was
@@ -113,9 +131,13 @@ pub(super) fn bytes(plan: Arc<dyn ExecutionPlan>, name: &str) -> Result<Vec<u8>>
 }
 
 /// Ballista cuts a stage into tasks at leaves that it knows. Any other leaf of several partitions would be whole in every
-/// task, and its rows many times in the result, without an error.
+/// task, and its rows many times in the result, without an error. DataFusion's messages have 32 bits for a limit.
 fn divisible(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     let children = plan.children();
+    let skip = plan.downcast_ref::<GlobalLimitExec>().map(GlobalLimitExec::skip);
+    if let Some(rows) = plan.fetch().into_iter().chain(skip).find(|rows| u32::try_from(*rows).is_err()) {
+        return Err(Error::configuration(stays_here(&format!("a LIMIT or OFFSET of {rows} rows"))));
+    }
     if children.is_empty() && plan.output_partitioning().partition_count() > 1 && plan.downcast_ref::<DataSourceExec>().is_none() {
         let problem = Problem::error("PK734", format!("{} cannot run on a cluster: nothing there can divide it", plan.name()));
         return Err(Error::configuration(problem.hint("run the job in this process, without --cluster")));
@@ -195,6 +217,14 @@ mod tests {
         ] {
             let frame = session.context.sql(&sql).await.unwrap();
             assert_eq!(refusal(frame.logical_plan()).is_some(), refused, "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_a_message_has_no_room_for_is_refused() {
+        for sql in ["LIMIT 4294967296", "LIMIT 9223372036854775807 OFFSET 1"] {
+            let text = refused(&format!("SELECT x FROM (VALUES (1), (2)) AS t(x) {sql}")).await;
+            assert!(text.contains("PK734") && text.contains("a LIMIT or OFFSET of ") && text.contains("without --cluster"), "{text}");
         }
     }
 

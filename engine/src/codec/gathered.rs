@@ -1,7 +1,8 @@
 //! A part of a plan that must see all its rows in one task, and stays so.
 //!
 //! Ballista makes a stage of what is below a node that joins partitions, and then lets DataFusion's rules look at the rest
-//! again, which take such a node away where nothing above it asks for one partition. This node asks.
+//! again, which take such a node away where nothing above it asks for one partition, and the order of its rows with it: an
+//! OFFSET then skipped any rows. This node asks for both.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +10,18 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{Distribution, PhysicalExpr};
+use datafusion::physical_expr::{Distribution, LexOrdering, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, PlanProperties,
+};
 
 /// Above what has one partition, and must keep it.
 #[derive(Debug)]
 pub(crate) struct GatheredExec {
     input: Arc<dyn ExecutionPlan>,
+    /// The order that its input had first.
+    ordering: Option<LexOrdering>,
 }
 
 impl GatheredExec {
@@ -25,9 +30,10 @@ impl GatheredExec {
         Self::over(Arc::new(CoalescePartitionsExec::new(input)))
     }
 
-    /// The node over what has one partition.
-    pub(super) fn over(input: Arc<dyn ExecutionPlan>) -> Self {
-        Self { input }
+    /// The node over what has one partition, and perhaps an order.
+    pub(crate) fn over(input: Arc<dyn ExecutionPlan>) -> Self {
+        let ordering = input.output_ordering().cloned();
+        Self { input, ordering }
     }
 }
 
@@ -54,6 +60,14 @@ impl ExecutionPlan for GatheredExec {
         InputDistributionRequirements::new(vec![Distribution::SinglePartition])
     }
 
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![self.ordering.clone().map(OrderingRequirements::from)]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
     }
@@ -64,7 +78,7 @@ impl ExecutionPlan for GatheredExec {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self { input })),
+            Ok([input]) => Ok(Arc::new(Self { input, ordering: self.ordering.clone() })),
             Err(children) => internal_err!("GatheredExec has one child, not {}", children.len()),
         }
     }
