@@ -65,6 +65,7 @@ fn a_job_that_is_being_submitted_when_the_run_is_stopped_ends_too() {
     let cluster = world.cluster();
     let proxy = Proxy::to(&cluster.authority());
     let begins = world.server.hold(1, |request| request.method == "PUT" && request.path.contains("/_runs/"));
+    let gates = [0, 1].map(|executor| world.server.hold(usize::MAX, page_read(executor)));
     let address = format!("df://{}", proxy.authority());
     let mut run = Run::start(world.command(&["run", "nightly", "--cluster", &address, "--format", "json"]));
     run.reaches(&[&begins]);
@@ -77,6 +78,7 @@ fn a_job_that_is_being_submitted_when_the_run_is_stopped_ends_too() {
     run.ended().failed(1, &["PR001", "the run was stopped", "nothing was published"]);
     assert!(!cluster.jobs().is_empty(), "nothing was submitted");
     assert!(cluster.open_jobs().is_empty(), "its job goes on: {:?}", cluster.open_jobs());
+    gates.iter().for_each(Gate::open);
     cluster.idle();
     world.unpublished("alder");
 }

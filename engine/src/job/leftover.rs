@@ -7,15 +7,18 @@ use crate::table::Database;
 
 /// How often, and how long apart, a stopped run looks for files that its last tasks still wrote.
 const CLEANINGS: usize = 3;
+/// The same where executors must hear of it first.
+const CLEANINGS_ON_A_CLUSTER: usize = 20;
 const CLEANING_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Removes what a run wrote and did not publish. Tasks of a run that was stopped may still be closing a file, so it looks
 /// again until nothing more appears; where it is not known whether the commit was published, nothing is removed.
-pub(super) async fn remove(database: &Database, run_id: &str, error: &Error) {
+pub(super) async fn remove(database: &Database, backend: &Backend, run_id: &str, error: &Error) {
     if error.problems.0.iter().any(|problem| problem.code == "PS522") {
         return;
     }
-    for _ in 0..CLEANINGS {
+    let times = if backend.cluster().is_some() { CLEANINGS_ON_A_CLUSTER } else { CLEANINGS };
+    for _ in 0..times {
         match database.remove_strays(run_id).await {
             Ok(swept) if swept.files == 0 && error.kind != Kind::Stopped => return,
             Ok(_) => tokio::time::sleep(CLEANING_PAUSE).await,

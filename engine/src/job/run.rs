@@ -102,7 +102,7 @@ pub async fn run(
         }
     };
     if let Some(error) = error.as_ref().filter(|_| wrote) {
-        leftover::remove(&database, &record.id, error).await;
+        leftover::remove(&database, &options.backend, &record.id, error).await;
     }
     for dead in cancelled {
         let _ = database.remove_strays(&dead).await;
