@@ -330,22 +330,23 @@ impl Cluster {
             let begun = Instant::now();
             let mut heard = false;
             loop {
-                if !heard && self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {
-                    return;
-                }
-                let (ended, running) = match self.job(job_id).await {
+                let (begins, ended, running) = match self.job(job_id).await {
                     Ok(Some(job)) => {
-                        // One that is still being planned does not hear it, and is told again.
-                        heard = job.state != JobState::Queued;
-                        (job.state.ended(), job.stages.iter().any(|stage| stage.running > 0))
+                        let running = job.stages.iter().any(|stage| stage.running > 0);
+                        (job.state == JobState::Queued, job.state.ended(), running)
                     }
-                    Ok(None) => (begun.elapsed() > UNHEARD, false),
+                    Ok(None) => (true, begun.elapsed() > UNHEARD, false),
                     Err(_) => return,
                 };
                 // Tasks of an executor that is gone are never heard of again.
                 if ended && (!running || begun.elapsed() > END_TIME) {
                     return;
                 }
+                if !heard && self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {
+                    return;
+                }
+                // One that is still being planned does not hear it, and is told again.
+                heard = !begins;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
