@@ -76,7 +76,6 @@ fn a_job_that_is_being_submitted_when_the_run_is_stopped_ends_too() {
     run.signal(Signal::INT);
     proxy.mend();
     run.ended().failed(1, &["PR001", "the run was stopped", "nothing was published"]);
-    assert!(!cluster.jobs().is_empty(), "nothing was submitted");
     assert!(cluster.open_jobs().is_empty(), "its job goes on: {:?}", cluster.open_jobs());
     gates.iter().for_each(Gate::open);
     cluster.idle();

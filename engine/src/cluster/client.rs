@@ -49,7 +49,7 @@ const CLEAN_TIME: Duration = Duration::from_secs(5);
 const END_TIME: Duration = Duration::from_secs(2);
 
 /// How long a scheduler may not know a job that it has taken: until its event loop comes to it.
-pub(super) const UNHEARD: Duration = Duration::from_secs(2);
+pub(super) const UNHEARD: Duration = Duration::from_secs(5);
 
 /// A scheduler that answers, and what this process has under way there.
 pub struct Cluster {
