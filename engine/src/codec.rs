@@ -1,4 +1,5 @@
-//! What is ours in a plan ⇄ bytes: the scan of pages, the sink, and functions that look into the project's tables.
+//! What is ours in a plan ⇄ bytes: the scan of pages, the sink, functions that look into the project's tables, and the nodes
+//! that keep a plan right when it is cut into stages ([`gathered`], [`opaque`]) or written as a message ([`packed`]).
 //!
 //! Everything else DataFusion and Ballista encode themselves. Each payload opens with a tag and a version: the codecs of
 //! others try to read any bytes that they are given, and prost makes something of nearly all. Only this codec may travel

@@ -125,7 +125,11 @@ fn compare(part: &str, there: &Manifest, here: &Manifest) -> Result<()> {
         return Ok(());
     }
     let problem = Problem::error("PG411", format!("{part} gives other rows on the cluster than in this process: {}", faults.join("; ")));
-    Err(Error::failed(problem.hint("nothing was published; run it without --cluster, and report this with the run record")))
+    // Most often it is the query: ties may fall either way, also from one run to the next in one process.
+    Err(Error::failed(problem.hint(
+        "nothing was published; rows that are equal in the ORDER BY of a window or LIMIT may come in any order: add a column that tells \
+         them apart, such as record_id. If there is one, run without --cluster and report this with the run record",
+    )))
 }
 
 fn tables(manifest: &Manifest) -> BTreeMap<&str, (u64, RowHash)> {
@@ -171,5 +175,6 @@ mod tests {
         let error = compare("unit-1", &one, &other).unwrap_err().to_string();
         assert!(error.contains("PG411") && error.contains("mapped has 3 rows") && error.contains("findings has 0 rows"), "{error}");
         assert!(error.contains("counts of its collections differ"), "{error}");
+        assert!(error.contains("add a column that tells them apart, such as record_id. If there is one, run without"), "{error}");
     }
 }
