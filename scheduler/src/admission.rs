@@ -1,4 +1,4 @@
-//! Which executors may join, which jobs they were given tasks of, and how many vcores of each are taken.
+//! Which executors may join, what they are given, and how many vcores of each are taken.
 //!
 //! Ballista's in-memory list of executors takes whoever speaks its protocol. But functions travel by name and our nodes as
 //! bytes, so an executor of another build would fail in a task, or give other rows: it is refused when it registers, or
@@ -6,7 +6,7 @@
 //! here also shows every task that is handed out, also those whose trace a graph loses when they are handed out again:
 //! Ballista would never give their vcores back, and an executor that had survived another would get no task any more.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -21,30 +21,8 @@ use ballista_scheduler::state::task_manager::JobInfoCache;
 use engine::cluster::Identity;
 use engine::cluster::identity::digest_of;
 
+use crate::assignments::Assignments;
 use crate::view;
-
-/// Executors by job.
-#[derive(Debug, Default)]
-pub(crate) struct Assignments(Mutex<HashMap<String, BTreeSet<String>>>);
-
-impl Assignments {
-    /// Executors that were given tasks of a job.
-    pub(crate) fn of(&self, job: &str) -> BTreeSet<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned().unwrap_or_default()
-    }
-
-    /// A job is over, and what is known of it kept elsewhere.
-    pub(crate) fn forget(&self, job: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
-    }
-
-    fn note(&self, tasks: &[BoundTask]) {
-        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (executor, task) in tasks {
-            jobs.entry(task.key.job_id.to_string()).or_default().insert(executor.clone());
-        }
-    }
-}
 
 /// Executors that are registered and get no tasks: their fleet wants to stop them.
 #[derive(Debug, Default)]
@@ -149,7 +127,7 @@ impl ClusterState for Admission {
         self.give_back(&active_jobs).await?;
         let executors = executors.unwrap_or_else(|| self.executor_heartbeats().into_keys().collect());
         let tasks = self.executors.bind_schedulable_tasks(distribution, active_jobs, Some(self.fenced.others(executors))).await?;
-        self.assignments.note(&tasks);
+        self.assignments.begin(&tasks);
         for (executor, task) in &tasks {
             *self.taken().entry(executor.clone()).or_default() += task.vcores_consumed;
         }
@@ -190,6 +168,7 @@ impl ClusterState for Admission {
 
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
         self.taken().remove(executor_id);
+        self.assignments.lost(executor_id);
         self.fenced.set(executor_id, false);
         self.executors.remove_executor(executor_id).await
     }

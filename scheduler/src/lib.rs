@@ -2,7 +2,8 @@
 //!
 //! * [`trigger`]: what makes a job run; a [`trigger::Schedule`] is a cron expression.
 //! * [`scheduler`]: the process that hands out tasks. [`state`] is what it knows, read from Ballista by `view`; `http` and
-//!   `metrics` show it; `admission` lets executors in.
+//!   `metrics` show it; `admission` lets executors in, and `assignments`
+//!   is what they were given; `service` is what they call.
 //! * [`executor`]: the process that runs them.
 //! * [`fleet`]: executors that come when there is work and go when there is none.
 //! * [`local`]: a cluster of this machine, for one run.
@@ -11,6 +12,7 @@
 //! All of Ballista's servers are called from here, and from nowhere else.
 
 mod admission;
+mod assignments;
 pub mod executor;
 pub mod fleet;
 mod folder;
@@ -20,6 +22,7 @@ pub mod local;
 mod member;
 mod metrics;
 pub mod scheduler;
+mod service;
 pub mod state;
 mod tls;
 pub mod trigger;

@@ -32,6 +32,7 @@ use crate::http::{self, Shown};
 use crate::listen;
 use crate::member::Member;
 use crate::metrics::SchedulerMetrics;
+use crate::service::Service;
 use crate::state::{SchedulerState, Server};
 use crate::tls::{self, Listener};
 
@@ -188,7 +189,7 @@ async fn start(
 }
 
 fn router(server: &Server, shown: Shown) -> Router {
-    let scheduler = SchedulerGrpcServer::new(server.clone());
+    let scheduler = SchedulerGrpcServer::new(Service::new(server.clone(), shown.state.assignments()));
     let scheduler = scheduler.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
     let mut grpc = RoutesBuilder::default();
     grpc.add_service(scheduler);
@@ -205,12 +206,7 @@ async fn end_jobs(server: &Server, state: &SchedulerState) {
         return;
     }
     futures::future::join_all(live).await;
-    let ended = async {
-        while state.wanted_vcores().await > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let _ = tokio::time::timeout(STOP, ended).await;
+    let _ = tokio::time::timeout(STOP, state.quiet()).await;
 }
 
 fn broken(error: &dyn std::error::Error) -> Error {

@@ -17,7 +17,8 @@ use engine::cluster::view::{ExecutorView, FleetView, JobState, JobView};
 use futures::StreamExt;
 use tokio::sync::{Notify, RwLock};
 
-use crate::admission::{Assignments, Fenced};
+use crate::admission::Fenced;
+use crate::assignments::Assignments;
 use crate::view::{self, Reading};
 
 /// Ballista's scheduler.
@@ -28,6 +29,8 @@ const KEPT: Duration = Duration::from_secs(15 * 60);
 const KEPT_JOBS: usize = 2_000;
 /// How long the results of a job that ended well are certainly wanted: its client reads them at once.
 const RESULTS: Duration = Duration::from_secs(5);
+/// How often tasks are told to end while the scheduler waits for that.
+const ENDING: Duration = Duration::from_millis(50);
 /// How often jobs are looked at while nobody asks.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -115,7 +118,7 @@ impl SchedulerState {
         let live = self.look().await;
         let mut views: BTreeMap<String, JobView> = live.into_iter().map(|reading| (reading.view.id.clone(), reading.view)).collect();
         let jobs = self.lock();
-        views.extend(jobs.over.iter().map(|over| (over.reading.view.id.clone(), over.reading.view.clone())));
+        views.extend(jobs.over.iter().map(|over| (over.reading.view.id.clone(), self.of_over(over))));
         views.into_values().collect()
     }
 
@@ -134,8 +137,13 @@ impl SchedulerState {
             }
             return Some(view);
         }
-        if let Some(over) = self.lock().over.iter().find(|over| over.reading.view.id == id) {
-            return Some(over.reading.view.clone());
+        let over = self.lock().over.iter().find(|over| over.reading.view.id == id).map(|over| self.of_over(over));
+        if let Some(view) = over {
+            // Whoever asks for it waits for them.
+            if view.open > 0 {
+                self.end_left_over().await;
+            }
+            return Some(view);
         }
         let status = self.inner.server.get()?.state.task_manager.get_job_status(&id.into()).await;
         status.ok().flatten().map(|status| without_graph(&status).view)
@@ -151,6 +159,13 @@ impl SchedulerState {
     /// Resolves when a job or a stage of one has become ready to run since this last resolved. For one follower.
     pub async fn work(&self) {
         self.inner.work.notified().await;
+    }
+
+    /// Resolves when no job runs, and no task of one that did.
+    pub(crate) async fn quiet(&self) {
+        while !self.look().await.is_empty() || self.end_left_over().await > 0 {
+            tokio::time::sleep(ENDING).await;
+        }
     }
 
     /// Keeps tasks from an executor that is to be stopped, or gives it some again.
@@ -205,6 +220,7 @@ impl SchedulerState {
                 _ = pause.tick() => {
                     self.look().await;
                     self.end_orphans(client_timeout).await;
+                    self.end_left_over().await;
                 }
             }
         }
@@ -239,17 +255,37 @@ impl SchedulerState {
         }
         let mut jobs = self.lock();
         while jobs.over.front().is_some_and(|over| over.at.elapsed() > KEPT) || jobs.over.len() > KEPT_JOBS {
-            jobs.over.pop_front();
+            if let Some(over) = jobs.over.pop_front() {
+                self.inner.assignments.forget(&over.reading.view.id);
+            }
         }
         live
     }
 
     async fn read(&self, graph: &RwLock<ExecutionGraphBox>) -> Reading {
         let mut reading = view::read(graph.read().await.as_ref());
-        let given = self.inner.assignments.of(&reading.view.id);
+        let given = self.inner.assignments.executors(&reading.view.id);
+        reading.view.open = self.inner.assignments.open(&reading.view.id);
         reading.view.executors =
             given.into_iter().chain(std::mem::take(&mut reading.view.executors)).collect::<BTreeSet<_>>().into_iter().collect();
         reading
+    }
+
+    /// A job that is over, with those of its tasks that have not ended yet.
+    fn of_over(&self, over: &Over) -> JobView {
+        JobView { open: self.inner.assignments.open(&over.reading.view.id), ..over.reading.view.clone() }
+    }
+
+    /// Tells executors again to end what is left of jobs that are over: what they were told before its begin has changed
+    /// nothing. Returns how many tasks these are.
+    async fn end_left_over(&self) -> usize {
+        let left_over = self.inner.assignments.left_over();
+        let count = left_over.len();
+        if let Some(server) = self.inner.server.get().filter(|_| count > 0) {
+            // It is told by a task of its own, and cannot fail here.
+            let _ = server.state.executor_manager.cancel_running_tasks(left_over).await;
+        }
+        count
     }
 
     async fn end_orphans(&self, client_timeout: Duration) {
@@ -274,7 +310,7 @@ impl SchedulerState {
             jobs.over.push_back(Over { at: Instant::now(), reading });
         }
         drop(jobs);
-        self.inner.assignments.forget(&id);
+        self.inner.assignments.over(&id);
     }
 
     /// Vcores in use by executor, and the executors that hold rows which somebody will yet read.

@@ -1,6 +1,6 @@
 //! Executors that hang: they say nothing, keep their connections, and wake when everybody has given them up.
 
-use pacha_tests::cluster::until;
+use pacha_tests::cluster::{Signal, until};
 use pacha_tests::s3::Gate;
 
 use crate::world::{LAKE, World, data_put, page_read, took_more, took_one};
@@ -66,6 +66,23 @@ fn an_executor_that_hangs_for_less_than_the_timeout_costs_nothing() {
     cluster.stage("the other one has done the rest", |stage| stage.successful + 1 == stage.partitions);
     cluster.wake(0);
     took_one(&world.is_mapped(&run.ended()));
+}
+
+#[test]
+fn a_task_that_is_told_to_end_before_it_has_begun_ends_too() {
+    let world = World::new();
+    let cluster = world.setup().patient().start();
+    let gates = [0, 1].map(|executor| world.server.hold(usize::MAX, page_read(executor)));
+    // They are given tasks, and told to end them, before they look.
+    [0, 1].iter().for_each(|executor| cluster.freeze(*executor));
+    let run = world.start("nightly", &cluster);
+    cluster.stage("both are given tasks", |stage| stage.running > 1);
+    run.signal(Signal::INT);
+    run.ended().failed(1, &["PR001", "the run was stopped", "nothing was published"]);
+    [0, 1].iter().for_each(|executor| cluster.wake(*executor));
+    cluster.idle();
+    gates.iter().for_each(Gate::open);
+    world.unpublished("alder");
 }
 
 #[test]

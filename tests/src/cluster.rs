@@ -300,12 +300,9 @@ impl Cluster {
         })
     }
 
-    /// Waits until no job is open and no task runs.
+    /// Waits until no job is open, and every task that was handed out has ended.
     pub fn idle(&self) {
-        until("no task runs", || {
-            let running: u32 = self.executors().iter().map(|executor| executor.running).sum();
-            (running == 0 && self.open_jobs().is_empty()).then_some(())
-        });
+        until("no task runs", || self.jobs().iter().all(|job| job.state.ended() && job.open == 0).then_some(()));
     }
 
     /// Everything that the processes have said.

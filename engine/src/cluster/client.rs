@@ -45,8 +45,8 @@ const READ_TIME: Duration = Duration::from_secs(60);
 const STOP_TIME: Duration = Duration::from_secs(15);
 /// How long it waits for the scheduler to know that rows are not needed any more.
 const CLEAN_TIME: Duration = Duration::from_secs(5);
-/// How long it waits for tasks of such a job that are said to run still.
-const END_TIME: Duration = Duration::from_secs(2);
+/// How long it waits for tasks of such a job whose end nobody tells.
+const END_TIME: Duration = Duration::from_secs(5);
 
 /// How long a scheduler may not know a job that it has taken: until its event loop comes to it.
 pub(super) const UNHEARD: Duration = Duration::from_secs(5);
@@ -330,16 +330,13 @@ impl Cluster {
             let begun = Instant::now();
             let mut heard = false;
             loop {
-                let (begins, ended, running) = match self.job(job_id).await {
-                    Ok(Some(job)) => {
-                        let running = job.stages.iter().any(|stage| stage.running > 0);
-                        (job.state == JobState::Queued, job.state.ended(), running)
-                    }
+                let (begins, ended, open) = match self.job(job_id).await {
+                    Ok(Some(job)) => (job.state == JobState::Queued, job.state.ended(), job.open > 0),
                     Ok(None) => (true, begun.elapsed() > UNHEARD, false),
                     Err(_) => return,
                 };
-                // Tasks of an executor that is gone are never heard of again.
-                if ended && (!running || begun.elapsed() > END_TIME) {
+                // Tasks of an executor that is gone are heard of no more until the scheduler gives it up.
+                if ended && (!open || begun.elapsed() > END_TIME) {
                     return;
                 }
                 if !heard && self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {

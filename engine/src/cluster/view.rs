@@ -61,6 +61,8 @@ pub struct JobView {
     pub state: JobState,
     /// Its stages, by id; the last writes the result.
     pub stages: Vec<StageView>,
+    /// Tasks that an executor has been given and has not told the end of, also when the job is over.
+    pub open: usize,
     /// Executors that ran or run tasks of it.
     pub executors: Vec<String>,
     /// Seconds that its tasks took, added up over vcores.
