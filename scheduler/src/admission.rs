@@ -127,7 +127,7 @@ impl ClusterState for Admission {
         self.give_back(&active_jobs).await?;
         let executors = executors.unwrap_or_else(|| self.executor_heartbeats().into_keys().collect());
         let tasks = self.executors.bind_schedulable_tasks(distribution, active_jobs, Some(self.fenced.others(executors))).await?;
-        self.assignments.begin(&tasks);
+        self.assignments.bound(&tasks);
         for (executor, task) in &tasks {
             *self.taken().entry(executor.clone()).or_default() += task.vcores_consumed;
         }
@@ -168,9 +168,11 @@ impl ClusterState for Admission {
 
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
         self.taken().remove(executor_id);
-        self.assignments.lost(executor_id);
         self.fenced.set(executor_id, false);
-        self.executors.remove_executor(executor_id).await
+        let removed = self.executors.remove_executor(executor_id).await;
+        // What it was given until then.
+        self.assignments.lost(executor_id);
+        removed
     }
 
     fn executor_heartbeats(&self) -> HashMap<String, ExecutorHeartbeat> {

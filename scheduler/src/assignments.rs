@@ -8,12 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ballista_core::serde::protobuf::{TaskStatus, task_status};
+use ballista_core::serde::protobuf::{MultiTaskDefinition, TaskStatus, task_status};
 use ballista_scheduler::cluster::BoundTask;
 use ballista_scheduler::state::execution_graph::RunningTaskInfo;
 
-/// How long after a job's end the end of its tasks is asked for: an executor may never have got one.
-const ASKED: Duration = Duration::from_secs(60);
+/// How long after a job's end the end of its tasks is waited for: who cannot read a task never tells its end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was handed out, by job.
 #[derive(Debug, Default)]
@@ -21,52 +21,76 @@ pub(crate) struct Assignments(Mutex<HashMap<String, Job>>);
 
 #[derive(Debug, Default)]
 struct Job {
+    /// Those that tasks of it are meant for, also if they never get them.
     executors: BTreeSet<String>,
     open: BTreeSet<Task>,
     over_at: Option<Instant>,
 }
 
+/// A task that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Task {
     executor: String,
-    stage: usize,
-    number: usize,
+    stage: u32,
+    attempt: u32,
+    number: u32,
+}
+
+impl Job {
+    fn ends(&self) -> bool {
+        self.over_at.is_some_and(|at| at.elapsed() < PATIENCE)
+    }
 }
 
 impl Assignments {
-    /// Executors that were given tasks of a job.
+    /// Executors that tasks of a job were meant for.
     pub(crate) fn executors(&self, job: &str) -> BTreeSet<String> {
         self.lock().get(job).map(|job| job.executors.clone()).unwrap_or_default()
     }
 
-    /// Tasks of a job that were handed out and have not ended, as far as is known.
+    /// Tasks of a job that executors were given and have not ended, as far as is known.
     pub(crate) fn open(&self, job: &str) -> usize {
-        self.lock().get(job).map_or(0, |job| job.open.len())
+        self.lock().get(job).filter(|job| job.over_at.is_none() || job.ends()).map_or(0, |job| job.open.len())
+    }
+
+    /// Jobs that are over and have tasks that are not.
+    pub(crate) fn ending(&self) -> Vec<String> {
+        self.lock().iter().filter(|(_, job)| job.ends() && !job.open.is_empty()).map(|(id, _)| id.clone()).collect()
     }
 
     /// Tasks that have not ended although their job has.
-    pub(crate) fn left_over(&self) -> Vec<RunningTaskInfo> {
-        let jobs = self.lock();
-        let over = jobs.iter().filter(|(_, job)| job.over_at.is_some_and(|at| at.elapsed() < ASKED));
-        let tasks = over.flat_map(|(id, job)| job.open.iter().map(move |task| (id, task)));
-        let info = |(job, task): (&String, &Task)| RunningTaskInfo {
-            task_id: task.number,
-            job_id: job.as_str().into(),
-            stage_id: task.stage,
+    pub(crate) fn left_over(&self, job: &str) -> Vec<RunningTaskInfo> {
+        let info = |task: &Task| RunningTaskInfo {
+            task_id: task.number as usize,
+            job_id: job.into(),
+            stage_id: task.stage as usize,
             executor_id: task.executor.clone(),
         };
-        tasks.map(info).collect()
+        self.lock().get(job).filter(|job| job.ends()).map(|job| job.open.iter().map(info).collect()).unwrap_or_default()
     }
 
-    /// Tasks are handed out.
-    pub(crate) fn begin(&self, tasks: &[BoundTask]) {
+    /// Tasks are meant for executors.
+    pub(crate) fn bound(&self, tasks: &[BoundTask]) {
         let mut jobs = self.lock();
         for (executor, task) in tasks {
-            let key = &task.key;
-            let job = jobs.entry(key.job_id.to_string()).or_default();
-            job.executors.insert(executor.clone());
-            job.open.insert(Task { executor: executor.clone(), stage: key.stage_id, number: key.task_id });
+            jobs.entry(task.key.job_id.to_string()).or_default().executors.insert(executor.clone());
         }
+    }
+
+    /// An executor is given tasks at once. Returns those that it is to be given: the others' jobs were over before.
+    pub(crate) fn begin(&self, executor: &str, mut tasks: Vec<MultiTaskDefinition>) -> Vec<MultiTaskDefinition> {
+        let mut jobs = self.lock();
+        tasks.retain(|tasks| {
+            let job = jobs.entry(tasks.job_id.clone()).or_default();
+            if job.over_at.is_some() {
+                return false;
+            }
+            let (stage, attempt) = (tasks.stage_id, tasks.stage_attempt_num);
+            let task = |number| Task { executor: executor.to_owned(), stage, attempt, number };
+            job.open.extend(tasks.task_ids.iter().map(|id| task(id.task_id)));
+            true
+        });
+        tasks
     }
 
     /// An executor tells how tasks stand.
@@ -77,7 +101,8 @@ impl Assignments {
                 continue;
             }
             if let Some(job) = jobs.get_mut(&told.job_id) {
-                job.open.remove(&Task { executor: executor.to_owned(), stage: told.stage_id as usize, number: told.task_id as usize });
+                let (stage, attempt, number) = (told.stage_id, told.stage_attempt_num, told.task_id);
+                job.open.remove(&Task { executor: executor.to_owned(), stage, attempt, number });
             }
         }
     }
@@ -87,7 +112,7 @@ impl Assignments {
         self.lock().values_mut().for_each(|job| job.open.retain(|task| task.executor != executor));
     }
 
-    /// A job is over; its tasks are to end.
+    /// A job is over: its tasks are to end, and no other begins.
     pub(crate) fn over(&self, job: &str) {
         self.lock().entry(job.to_owned()).or_default().over_at.get_or_insert_with(Instant::now);
     }
@@ -104,62 +129,51 @@ impl Assignments {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use ballista_core::serde::protobuf::{FailedTask, RunningTask};
-    use ballista_core::serde::scheduler::TaskKey;
-    use ballista_scheduler::state::execution_graph::TaskDescription;
-    use datafusion::arrow::datatypes::Schema;
-    use datafusion::physical_plan::empty::EmptyExec;
+    use ballista_core::serde::protobuf::{FailedTask, RunningTask, TaskId};
 
     use super::*;
 
-    fn bound(executor: &str, number: usize) -> BoundTask {
-        let task = TaskDescription {
-            session_id: String::new(),
-            key: TaskKey { job_id: "job".into(), stage_id: 1, task_id: number },
-            stage_attempt_num: 0,
-            task_attempt: 0,
-            global_input_partition_ids: vec![number],
-            vcores_consumed: 1,
-            plan: Arc::new(EmptyExec::new(Arc::new(Schema::empty()))),
-            session_config: Default::default(),
-        };
-        (executor.to_owned(), task)
+    fn given(numbers: &[u32]) -> Vec<MultiTaskDefinition> {
+        let id = |number: &u32| TaskId { task_id: *number, ..TaskId::default() };
+        vec![MultiTaskDefinition {
+            job_id: "job".into(),
+            stage_id: 1,
+            task_ids: numbers.iter().map(id).collect(),
+            ..MultiTaskDefinition::default()
+        }]
     }
 
-    fn status(number: u32, status: task_status::Status) -> TaskStatus {
-        TaskStatus { task_id: number, job_id: "job".into(), stage_id: 1, status: Some(status), ..TaskStatus::default() }
+    fn ended(number: u32) -> TaskStatus {
+        let status = Some(task_status::Status::Failed(FailedTask::default()));
+        TaskStatus { task_id: number, job_id: "job".into(), stage_id: 1, status, ..TaskStatus::default() }
     }
 
     #[test]
     fn a_task_is_open_until_its_executor_tells_its_end_or_is_lost() {
         let assignments = Assignments::default();
-        assignments.begin(&[bound("a", 0), bound("a", 1), bound("b", 2)]);
+        assignments.begin("a", given(&[0, 1]));
+        assignments.begin("b", given(&[2]));
         assert_eq!(assignments.open("job"), 3);
-        let running = status(0, task_status::Status::Running(RunningTask::default()));
-        let ended = status(1, task_status::Status::Failed(FailedTask::default()));
-        assignments.told("a", &[running, ended.clone()]);
-        // Of a task that another executor has.
-        assignments.told("b", &[status(0, task_status::Status::Failed(FailedTask::default()))]);
+        let running = TaskStatus { status: Some(task_status::Status::Running(RunningTask::default())), ..ended(0) };
+        assignments.told("a", &[running, ended(1)]);
+        // Of a task that another executor has, and of one that was begun in another attempt at its stage.
+        assignments.told("b", &[ended(0)]);
+        assignments.told("a", &[TaskStatus { stage_attempt_num: 1, ..ended(0) }]);
         assert_eq!(assignments.open("job"), 2);
         assignments.lost("b");
         assert_eq!(assignments.open("job"), 1);
-        assert_eq!(assignments.executors("job").len(), 2);
     }
 
     #[test]
-    fn tasks_are_left_over_once_their_job_is_over_also_those_that_are_handed_out_after_it() {
+    fn tasks_are_left_over_once_their_job_is_over_and_no_other_begins() {
         let assignments = Assignments::default();
-        let left_over = || assignments.left_over().iter().map(|task| (task.executor_id.clone(), task.task_id)).collect::<Vec<_>>();
-        assignments.begin(&[bound("a", 0)]);
-        assert!(left_over().is_empty());
+        let left_over = || assignments.left_over("job").iter().map(|task| (task.executor_id.clone(), task.task_id)).collect::<Vec<_>>();
+        assert_eq!(assignments.begin("a", given(&[0])).len(), 1);
+        assert!(left_over().is_empty() && assignments.ending().is_empty());
         assignments.over("job");
-        assert_eq!(left_over(), [("a".to_owned(), 0)]);
-        assignments.begin(&[bound("b", 1)]);
-        assignments.told("a", &[status(0, task_status::Status::Failed(FailedTask::default()))]);
-        assert_eq!(left_over(), [("b".to_owned(), 1)]);
-        assignments.forget("job");
-        assert!(left_over().is_empty() && assignments.open("job") == 0);
+        assert_eq!((left_over(), assignments.ending()), (vec![("a".to_owned(), 0)], vec!["job".to_owned()]));
+        assert!(assignments.begin("b", given(&[1])).is_empty());
+        assignments.told("a", &[ended(0)]);
+        assert!(left_over().is_empty() && assignments.ending().is_empty() && assignments.open("job") == 0);
     }
 }

@@ -32,7 +32,7 @@ use crate::http::{self, Shown};
 use crate::listen;
 use crate::member::Member;
 use crate::metrics::SchedulerMetrics;
-use crate::service::Service;
+use crate::service::{Launcher, Service};
 use crate::state::{SchedulerState, Server};
 use crate::tls::{self, Listener};
 
@@ -182,7 +182,9 @@ async fn start(
     let jobs = InMemoryJobState::new(config.scheduler_id.clone(), member.sessions(), member.config());
     let cluster = BallistaCluster::new(Arc::new(Admission::new(Identity::current(), state.assignments(), state.fenced())), Arc::new(jobs));
     let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), codec());
-    let mut server = Server::new(config.scheduler_endpoint(), cluster, codec, Arc::new(config), metrics.into());
+    let launcher = Arc::new(Launcher::new(config.scheduler_endpoint(), state.assignments()));
+    let endpoint = config.scheduler_endpoint();
+    let mut server = Server::new_with_task_launcher(endpoint, cluster, codec, Arc::new(config), metrics.into(), launcher);
     server.init().await.map_err(|error| broken(&error))?;
     state.attach(server.clone());
     Ok(server)
@@ -201,11 +203,7 @@ fn router(server: &Server, shown: Shown) -> Router {
 /// Ends what runs: nobody will ask for it again.
 async fn end_jobs(server: &Server, state: &SchedulerState) {
     let live = state.jobs().await.into_iter().filter(|job| !job.state.ended());
-    let live: Vec<_> = live.map(|job| server.cancel_job(job.id.into())).collect();
-    if live.is_empty() {
-        return;
-    }
-    futures::future::join_all(live).await;
+    futures::future::join_all(live.map(|job| server.cancel_job(job.id.into()))).await;
     let _ = tokio::time::timeout(STOP, state.quiet()).await;
 }
 

@@ -131,18 +131,15 @@ impl SchedulerState {
         });
         if let Some(graph) = graph {
             let reading = self.read(&graph).await;
-            let view = reading.view.clone();
-            if view.state.ended() {
-                self.end(reading);
+            if !reading.view.state.ended() {
+                return Some(reading.view);
             }
-            return Some(view);
+            self.end(reading);
         }
         let over = self.lock().over.iter().find(|over| over.reading.view.id == id).map(|over| self.of_over(over));
         if let Some(view) = over {
             // Whoever asks for it waits for them.
-            if view.open > 0 {
-                self.end_left_over().await;
-            }
+            self.end_tasks(id).await;
             return Some(view);
         }
         let status = self.inner.server.get()?.state.task_manager.get_job_status(&id.into()).await;
@@ -163,7 +160,7 @@ impl SchedulerState {
 
     /// Resolves when no job runs, and no task of one that did.
     pub(crate) async fn quiet(&self) {
-        while !self.look().await.is_empty() || self.end_left_over().await > 0 {
+        while !self.look().await.is_empty() || self.end_left_over().await {
             tokio::time::sleep(ENDING).await;
         }
     }
@@ -276,16 +273,22 @@ impl SchedulerState {
         JobView { open: self.inner.assignments.open(&over.reading.view.id), ..over.reading.view.clone() }
     }
 
-    /// Tells executors again to end what is left of jobs that are over: what they were told before its begin has changed
-    /// nothing. Returns how many tasks these are.
-    async fn end_left_over(&self) -> usize {
-        let left_over = self.inner.assignments.left_over();
-        let count = left_over.len();
-        if let Some(server) = self.inner.server.get().filter(|_| count > 0) {
-            // It is told by a task of its own, and cannot fail here.
+    /// Tells executors again to end what is left of jobs that are over. Returns whether there is such a job.
+    async fn end_left_over(&self) -> bool {
+        let jobs = self.inner.assignments.ending();
+        for job in &jobs {
+            self.end_tasks(job).await;
+        }
+        !jobs.is_empty()
+    }
+
+    /// Tells executors again to end what is left of a job that is over: a word that came too early has changed nothing.
+    async fn end_tasks(&self, job: &str) {
+        let left_over = self.inner.assignments.left_over(job);
+        if let Some(server) = self.inner.server.get().filter(|_| !left_over.is_empty()) {
+            // They are told by a task of its own, so this does not wait, and cannot fail.
             let _ = server.state.executor_manager.cancel_running_tasks(left_over).await;
         }
-        count
     }
 
     async fn end_orphans(&self, client_timeout: Duration) {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use ballista_core::client::BallistaClient;
@@ -15,8 +15,7 @@ use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation, RemoveSessionParams,
-    execute_query_result, job_status,
+    ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation, RemoveSessionParams, execute_query_result, job_status,
 };
 use ballista_core::version::insert_version_header;
 use datafusion::physical_plan::ExecutionPlan;
@@ -28,7 +27,7 @@ use tonic::transport::Channel;
 use super::address::Address;
 use super::identity::{Identity, digest_of};
 use super::tls::Tls;
-use super::view::{EXECUTORS, ExecutorView, FLEET, FleetView, IDENTITY, JOBS, JobState, JobView};
+use super::view::{EXECUTORS, ExecutorView, FLEET, FleetView, IDENTITY, JOBS, JobView};
 use super::{MESSAGE_BYTES, get, travel};
 use crate::error::{Error, Result};
 use crate::job::record::RecordedProblem;
@@ -41,13 +40,6 @@ const LEAST_PARTITIONS: usize = 16;
 const READS: usize = 4;
 /// A result is small; an executor that does not give it in this time is lost.
 const READ_TIME: Duration = Duration::from_secs(60);
-/// How long a stopped run waits until its scheduler has ended a job.
-const STOP_TIME: Duration = Duration::from_secs(15);
-/// How long it waits for the scheduler to know that rows are not needed any more.
-const CLEAN_TIME: Duration = Duration::from_secs(5);
-/// How long it waits for tasks of such a job whose end nobody tells.
-const END_TIME: Duration = Duration::from_secs(5);
-
 /// How long a scheduler may not know a job that it has taken: until its event loop comes to it.
 pub(super) const UNHEARD: Duration = Duration::from_secs(5);
 
@@ -60,9 +52,9 @@ pub struct Cluster {
     channel: Channel,
     tls: Option<Arc<Tls>>,
     /// Jobs that are submitted and not known to have ended.
-    open: Arc<Mutex<BTreeSet<String>>>,
+    pub(super) open: Arc<Mutex<BTreeSet<String>>>,
     /// Held for reading by each job that is being submitted.
-    submitting: Arc<tokio::sync::RwLock<()>>,
+    pub(super) submitting: Arc<tokio::sync::RwLock<()>>,
     used: Mutex<Used>,
     /// Code of why no executor comes, as it was last told: once for all units that wait.
     trouble: Mutex<Option<String>>,
@@ -210,7 +202,7 @@ impl Cluster {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn scheduler(&self) -> SchedulerGrpcClient<Channel> {
+    pub(super) fn scheduler(&self) -> SchedulerGrpcClient<Channel> {
         SchedulerGrpcClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
     }
 
@@ -315,62 +307,6 @@ impl Cluster {
         }
     }
 
-    /// The job has ended; what executors keep of it is not needed any more.
-    pub(super) async fn ended(&self, job_id: &str) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(job_id);
-        let mut scheduler = self.scheduler();
-        let clean = scheduler.clean_job_data(CleanJobDataParams { job_id: job_id.into(), remove_stage_ids: Vec::new() });
-        // Without it the scheduler does so in time.
-        let _ = tokio::time::timeout(CLEAN_TIME, clean).await;
-    }
-
-    /// Ends a job and waits until none of its tasks runs any more, or for as long as is decent.
-    pub(super) async fn cancel(&self, job_id: &str) {
-        let over = async {
-            let begun = Instant::now();
-            let mut heard = false;
-            loop {
-                let (begins, ended, open) = match self.job(job_id).await {
-                    Ok(Some(job)) => (job.state == JobState::Queued, job.state.ended(), job.open > 0),
-                    Ok(None) => (true, begun.elapsed() > UNHEARD, false),
-                    Err(_) => return,
-                };
-                // Tasks of an executor that is gone are heard of no more until the scheduler gives it up.
-                if ended && (!open || begun.elapsed() > END_TIME) {
-                    return;
-                }
-                if !heard && self.scheduler().cancel_job(CancelJobParams { job_id: job_id.into() }).await.is_err() {
-                    return;
-                }
-                // One that is still being planned does not hear it, and is told again.
-                heard = !begins;
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let _ = tokio::time::timeout(STOP_TIME, over).await;
-        self.ended(job_id).await;
-    }
-
-    /// Ends whatever this process still has under way: after a stop or a failure no task may go on.
-    pub async fn cancel_all(&self) {
-        // Those that are being submitted have an answer soon.
-        let _ = tokio::time::timeout(get::ANSWER, self.submitting.write()).await;
-        let open: Vec<String> = self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-        futures::future::join_all(open.iter().map(|job| self.cancel(job))).await;
-    }
-
-    /// Ends the jobs of a run whose client is gone.
-    ///
-    /// # Errors
-    /// The scheduler does not answer.
-    pub async fn cancel_run(&self, run_id: &str) -> Result<usize> {
-        let jobs = self.jobs().await?;
-        let of_run = |job: &&JobView| job.name.split('/').next() == Some(run_id) && !job.state.ended();
-        let jobs: Vec<String> = jobs.iter().filter(of_run).map(|job| job.id.clone()).collect();
-        futures::future::join_all(jobs.iter().map(|job| self.cancel(job))).await;
-        Ok(jobs.len())
-    }
-
     /// Whether the executors can be expected to see a warehouse; what is to be said if that is not sure.
     ///
     /// # Errors
@@ -408,7 +344,7 @@ impl Cluster {
     }
 
     /// A call that the scheduler did not answer, or answered with no.
-    fn refused(&self, status: &tonic::Status) -> Error {
+    pub(super) fn refused(&self, status: &tonic::Status) -> Error {
         let text = status.message();
         tracing::debug!("the scheduler refuses: {:?}: {text}", status.code());
         match status.code() {

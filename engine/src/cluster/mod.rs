@@ -5,11 +5,13 @@
 //! * [`view`]: what a scheduler shows of its jobs and executors, read only.
 //! * [`message`]: an error that leaves the process.
 //! * [`tls`]: how the processes know one another.
-//! * [`client`]: submits plans; `submit` sees each unit through, `travel` makes bytes of its plan; [`clean`] is the rule by which an attempt counts.
+//! * [`client`]: submits plans; `submit` sees each unit through, `travel` makes bytes of its plan, `cancel` ends it; [`clean`] is the
+//!   rule by which an attempt counts.
 //!
 //! The processes themselves are in the `scheduler` crate.
 
 pub mod address;
+mod cancel;
 pub mod clean;
 pub mod client;
 pub mod get;

@@ -130,8 +130,7 @@ impl Cluster {
         let locations = match self.follow(&id, &mut watch).await {
             Ok(locations) => locations,
             Err(fault) => {
-                self.cancel(&id).await;
-                if let Ok(Some(view)) = self.job(&id).await {
+                if let Some(view) = self.cancel(&id).await {
                     self.account(&view);
                 }
                 return Err(fault);
