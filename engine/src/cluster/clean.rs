@@ -21,8 +21,8 @@ pub struct Observed<'a> {
     /// Task of each manifest, as Ballista names it: `TID <job>/<stage>.<attempt>/<task>.<attempt>`. None for a plan
     /// without a sink.
     pub tasks: Option<&'a [Option<String>]>,
-    /// What the scheduler shows of the job in the end, if it still knows it.
-    pub view: Option<&'a JobView>,
+    /// What the scheduler shows of the job in the end.
+    pub view: &'a JobView,
 }
 
 /// Why an attempt does not count.
@@ -78,7 +78,7 @@ pub fn clean(observed: &Observed<'_>) -> Result<(), Unclean> {
             return Err(Unclean::Tasks);
         }
     }
-    view.map_or(Ok(()), undisturbed)
+    undisturbed(view)
 }
 
 /// The part of the rule that shows while a job still runs.
@@ -113,7 +113,7 @@ mod tests {
 
     fn judge(listed: usize, read: usize, names: &[&str], stages: Vec<StageView>) -> Result<(), Unclean> {
         let (tasks, view) = (tasks(names), JobView { stages, ..JobView::default() });
-        clean(&Observed { partitions: 3, listed, read, tasks: Some(&tasks), view: Some(&view) })
+        clean(&Observed { partitions: 3, listed, read, tasks: Some(&tasks), view: &view })
     }
 
     const FIRST: [&str; 3] = ["0/0.0", "0/2.0", "0/1.0"];
@@ -121,8 +121,6 @@ mod tests {
     #[test]
     fn an_attempt_to_which_nothing_happened_counts() {
         assert_eq!(judge(3, 3, &FIRST, vec![stage(1), stage(2)]), Ok(()));
-        let unknown = tasks(&FIRST);
-        assert_eq!(clean(&Observed { partitions: 3, listed: 3, read: 3, tasks: Some(&unknown), view: None }), Ok(()));
     }
 
     #[test]
@@ -150,7 +148,8 @@ mod tests {
 
     #[test]
     fn of_a_plan_without_a_sink_parts_without_rows_have_no_result() {
-        let rows = |listed, read| clean(&Observed { partitions: 3, listed, read, tasks: None, view: None });
+        let view = JobView::default();
+        let rows = |listed, read| clean(&Observed { partitions: 3, listed, read, tasks: None, view: &view });
         assert_eq!((rows(3, 3), rows(1, 1), rows(0, 0)), (Ok(()), Ok(()), Ok(())));
         assert_eq!(rows(4, 4), Err(Unclean::Results { wanted: 3, listed: 4 }));
         assert_eq!(rows(2, 1), Err(Unclean::Unreadable { read: 1, listed: 2 }));

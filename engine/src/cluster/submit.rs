@@ -140,15 +140,17 @@ impl Cluster {
         let results = self.results(locations).await;
         let view = self.job(&id).await.ok().flatten();
         self.ended(&id).await;
-        if let Some(view) = &view {
-            self.account(view);
-            watch.see(view);
-        }
-        cut_alike(work.name, partitions, view.as_ref())?;
+        // What happened in the stages before the last shows nowhere else.
+        let Some(view) = view.filter(|view| !view.stages.is_empty()) else {
+            return Err(Fault::again("the scheduler did not tell how it ended"));
+        };
+        self.account(&view);
+        watch.see(&view);
+        cut_alike(work.name, partitions, &view)?;
         let read = results.len();
         let batches: Vec<RecordBatch> = results.into_iter().flatten().collect();
         let done = (work.read)(&batches).map_err(Fault::Final)?;
-        clean(&Observed { partitions, listed, read, tasks: (work.tasks)(&done), view: view.as_ref() })
+        clean(&Observed { partitions, listed, read, tasks: (work.tasks)(&done), view: &view })
             .map_err(|unclean| Fault::again(unclean.to_string()))?;
         // Counts that do not add up are a fault of this attempt before they are one of ours.
         (work.check)(&done).map_err(|error| match error.problems.0.first() {
@@ -327,8 +329,8 @@ fn failed(text: &str) -> Fault {
 }
 
 /// That the scheduler has made as many tasks of the last stage as the client wants results. If not, no attempt will do.
-fn cut_alike(name: &str, partitions: usize, view: Option<&JobView>) -> Result<(), Fault> {
-    let Some(last) = view.and_then(|view| view.stages.last()).filter(|last| last.partitions != partitions) else { return Ok(()) };
+fn cut_alike(name: &str, partitions: usize, view: &JobView) -> Result<(), Fault> {
+    let Some(last) = view.stages.last().filter(|last| last.partitions != partitions) else { return Ok(()) };
     let message = format!("the scheduler has cut {name} into {} tasks where its client wants {partitions}", last.partitions);
     let hint = "run the job in this process, without --cluster, and report this with its SQL";
     Err(Fault::Final(Error::failed(Problem::error("PK738", message).hint(hint))))
