@@ -34,18 +34,20 @@ impl Backend {
         name: &str,
         check: impl Fn(&Manifest) -> Result<()> + Sync,
     ) -> Result<Manifest> {
+        // A unit without any page is no work for anybody: Ballista would make a task of it.
+        let idle = sink.properties().output_partitioning().partition_count() == 0;
         match self {
-            Self::Embedded => {
-                let manifest = Manifest::from_batches(&collect(sink, context).await.map_err(|error| mistake::running(&error))?)?;
-                check(&manifest).map(|()| manifest)
-            }
-            Self::Cluster(cluster) => {
+            Self::Cluster(cluster) if !idle => {
                 let progress = Progress::of(&context);
                 let work = Work { name, progress: &progress, read: &Manifest::from_batches, tasks: Manifest::task_names, check: &check };
                 let manifest = cluster.execute(sink, &work).await?;
                 Progress::add(&progress.pages, manifest.pages.seen);
                 Progress::add(&progress.bytes_written, manifest.files.iter().map(|file| file.bytes).sum());
                 Ok(manifest)
+            }
+            _ => {
+                let manifest = Manifest::from_batches(&collect(sink, context).await.map_err(|error| mistake::running(&error))?)?;
+                check(&manifest).map(|()| manifest)
             }
         }
     }

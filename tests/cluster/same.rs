@@ -13,7 +13,7 @@ use pacha_tests::slt;
 use serde_json::Value;
 
 use crate::PACHA;
-use crate::world::World;
+use crate::world::{MAPPED, World};
 
 /// Tasks of each stage: more than run at a time, so that plans are cut and tasks wait.
 const PARTITIONS: usize = 8;
@@ -145,5 +145,22 @@ fn a_run_on_a_cluster_carries_the_rows_of_collections_that_did_not_change() {
     let titles = |database: &str| world.json(&["sql", &format!("SELECT record_id, title FROM {database}.mapped ORDER BY record_id")]);
     assert_eq!(titles("alder"), titles("alder_twin"));
     assert!(titles("alder").to_string().contains("Blatt 41"));
+    world.is_clean();
+}
+
+#[test]
+fn a_collection_of_which_no_page_is_left_is_emptied_there_too() {
+    let world = World::published();
+    let cluster = world.cluster();
+    for page in world.server.buckets.keys("raw", "letters/") {
+        assert!(world.server.buckets.remove("raw", &page));
+    }
+    let accept = ["--accept", "they are gone", "--format", "json"];
+    let record = world.pacha(&[&["run", "nightly", "--cluster", &cluster.address()], &accept[..]].concat()).json();
+    assert_eq!((record["state"].as_str(), record["version"].as_u64()), (Some("SUCCEEDED"), Some(2)), "{record:#}");
+    let left = "SELECT collection_id, count(*) AS records FROM alder.mapped GROUP BY collection_id";
+    assert_eq!(world.rows(left), [format!(r#"{{"collection_id":"maps","records":{}}}"#, MAPPED / 2)]);
+    world.pacha(&[&["run", "nightly_twin"], &accept[..]].concat()).json();
+    world.same("alder", &["mapped", "quarantine"]);
     world.is_clean();
 }

@@ -139,7 +139,7 @@ impl World {
     }
 
     /// The rows of a query, in whatever order.
-    fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
         let said = self.pacha(&["sql", sql, "--format", "ndjson"]);
         assert_eq!(said.code, Some(0), "{said}");
         let mut rows: Vec<String> = said.stdout.lines().map(str::to_owned).collect();
@@ -188,7 +188,7 @@ impl World {
         record
     }
 
-    fn same(&self, database: &str, tables: &[&str]) {
+    pub(crate) fn same(&self, database: &str, tables: &[&str]) {
         for table in tables {
             let there = self.rows(&format!("SELECT * FROM {database}.{table}"));
             let here = self.rows(&format!("SELECT * FROM {database}_twin.{table}"));
