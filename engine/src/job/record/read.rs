@@ -222,7 +222,7 @@ mod tests {
     async fn a_run_of_another_host_lives_for_a_week_and_one_without_a_record_not_at_all() {
         let database = Database::open(Storage::new().resolve("memory://warehouse/db", Path::new("/")).unwrap());
         let mut run = record(&database);
-        run.process = Some(Process { host: "elsewhere".into(), pid: 1, started: None });
+        run.process = Some(Process { host: "elsewhere".into(), place: None, pid: 1, started: None });
         run.state = RunState::Running;
         run.save(&database).await.unwrap();
         assert_eq!(fate(&database, &run.id).await.unwrap(), Fate::Alive);
