@@ -219,7 +219,7 @@ mod tests {
     use crate::project::Project;
     use crate::scan::{HarvestTable, PinnedCollection, PinnedPage, View};
     use crate::session::{Session, cluster_session};
-    use crate::sink::{Reread, SinkMode};
+    use crate::sink::{Reread, RereadPage, SinkMode};
 
     fn session() -> Session {
         cluster_session(&Arc::new(Project::bare(Path::new("/"))), 3).unwrap()
@@ -300,7 +300,14 @@ mod tests {
         let reread = Reread {
             source: SourceSchema::clone(&SourceSchema::shipped("oai_dc").unwrap()),
             store: "s3://bucket".into(),
-            pages: vec![("26001".into(), "a.xml".into(), "p/a.xml".into())],
+            pages: vec![RereadPage {
+                collection_id: "26001".into(),
+                path: "a.xml".into(),
+                location: "p/a.xml".into(),
+                bytes: 7,
+                modified: 1_700_000_000_000_001,
+                e_tag: Some("x".into()),
+            }],
         };
         let mode = SinkMode::Records {
             source: "oai_dc".into(),

@@ -3,7 +3,8 @@
 //! `object_store` is the abstraction of storage, so there is no trait of ours: a [`Location`] is a store, a path in it, and
 //! what the user typed. Clients are cached, because a client per call would mean a connection pool and a credential look-up
 //! per call; and [`Storage`] is DataFusion's registry too, so that a plan reads through the very stores that we write
-//! through. What an object store does not promise on a local disk, surviving a power cut, is in [`durable`].
+//! through. What an object store does not promise on a local disk, surviving a power cut, is in [`durable`]; what is read is
+//! what was listed before ([`pinned`]).
 //!
 //! Remote clients share their limit of requests and the count of them ([`traffic`]); what their answers mean to the user
 //! is in `problem` and `refusal`.
@@ -30,6 +31,7 @@ use crate::project::S3Settings;
 mod cloud;
 pub mod durable;
 mod http;
+pub mod pinned;
 mod problem;
 mod refusal;
 mod s3;

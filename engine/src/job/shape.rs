@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use schemas::problem::Problem;
 use schemas::source::SourceSchema;
 
@@ -21,7 +21,7 @@ use crate::mapping::plan::needs_shape;
 use crate::project::Collection;
 use crate::scan::{PinnedCollection, PinnedPage};
 use crate::session::Session;
-use crate::storage::page_problem;
+use crate::storage::{page_problem, pinned, remote};
 
 /// Pages read at the same time while inferring.
 const CONCURRENT: usize = 4;
@@ -72,8 +72,9 @@ pub async fn of_pages(
     if !needs_shape(source) {
         return Ok(Arc::clone(source));
     }
+    let remote = remote(store.as_ref());
     let store = session.storage.get_store(store.as_ref()).map_err(|error| crate::sql::mistake::running(&error))?;
-    let parts = pinned.pages.iter().map(|page| infer_page(&store, source, &pinned.id, page));
+    let parts = pinned.pages.iter().map(|page| infer_page(&store, remote, source, &pinned.id, page));
     let parts = futures::stream::iter(parts).buffered(CONCURRENT);
     let whole = parts
         .try_fold(Inference::default(), |mut whole, part| async move {
@@ -84,9 +85,15 @@ pub async fn of_pages(
     Ok(Arc::new(source.with_shape(whole.finish())))
 }
 
-async fn infer_page(store: &Arc<dyn ObjectStore>, source: &Arc<SourceSchema>, collection: &str, page: &PinnedPage) -> Result<Inference> {
+async fn infer_page(
+    store: &Arc<dyn ObjectStore>,
+    remote: bool,
+    source: &Arc<SourceSchema>,
+    collection: &str,
+    page: &PinnedPage,
+) -> Result<Inference> {
     let unreadable = |error: object_store::Error| Error::failed(page_problem(&page.path, collection, &error));
-    let answer = store.get(&page.meta.location).await.map_err(unreadable)?;
+    let answer = pinned::open(store.as_ref(), remote, &page.meta).await.map_err(unreadable)?;
     let bytes = answer.bytes().await.map_err(unreadable)?;
     let described = Page { collection_id: collection.to_owned(), path: page.path.clone(), ..Page::default() };
     let source = Arc::clone(source);

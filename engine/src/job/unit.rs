@@ -15,7 +15,7 @@ use crate::mapping::compose::{VERNACULAR, reads};
 use crate::project::{Collection, Project};
 use crate::scan::PinnedCollection;
 use crate::session::{Plans, Session};
-use crate::sink::Reread;
+use crate::sink::{Reread, RereadPage};
 use crate::sql::mistake;
 
 /// What a unit takes at most, unless one collection alone has more.
@@ -105,9 +105,16 @@ impl Unit {
 
     /// How its pages are read again, for withheld records.
     pub fn reread(&self) -> Reread {
-        let pages = self.collections.iter().flat_map(|collection| &collection.pinned.pages);
-        let ids = self.collections.iter().flat_map(|collection| collection.pinned.pages.iter().map(|_| collection.collection.id.clone()));
-        let pages = ids.zip(pages).map(|(id, page)| (id, page.path.clone(), page.meta.location.to_string())).collect();
+        let pages = self.collections.iter().flat_map(|collection| collection.pinned.pages.iter().map(move |page| (collection, page)));
+        let pages = pages.map(|(collection, page)| RereadPage {
+            collection_id: collection.collection.id.clone(),
+            path: page.path.clone(),
+            location: page.meta.location.to_string(),
+            bytes: page.meta.size,
+            modified: page.meta.last_modified.timestamp_micros(),
+            e_tag: page.meta.e_tag.clone(),
+        });
+        let pages = pages.collect();
         Reread { source: SourceSchema::clone(&self.source), store: self.store.as_str().to_owned(), pages }
     }
 

@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, Result};
 
+use crate::storage::pinned::{open_local, unchanged};
 use crate::storage::remote;
 
 /// Pages up to this size are held whole, and then all their records.
@@ -125,7 +126,7 @@ async fn joined(task: SpawnedTask<Result<Bytes>>) -> Result<Bytes> {
 
 /// From a disk: one look tells whether the page is read whole or as a stream.
 async fn local(store: Arc<dyn ObjectStore>, page: ObjectMeta) -> Result<Opened> {
-    let answer = store.get_opts(&page.location, GetOptions::default()).await?;
+    let answer = open_local(store.as_ref(), &page).await?;
     if answer.meta.size > WHOLE { Ok(Opened::Large(answer.payload)) } else { Ok(Opened::Whole(answer.bytes().await?)) }
 }
 
@@ -147,9 +148,4 @@ fn ranges(store: Arc<dyn ObjectStore>, page: ObjectMeta) -> impl futures::Stream
         }
     });
     futures::stream::iter(reads).map(SpawnedTask::spawn).map(joined).buffered(RANGES)
-}
-
-/// Refused by the store if the page is no longer the one that was pinned.
-fn unchanged(page: &ObjectMeta) -> GetOptions {
-    GetOptions { if_match: page.e_tag.clone(), ..GetOptions::default() }
 }

@@ -32,7 +32,7 @@ mod tests;
 
 pub use exec::SinkExec;
 pub use manifest::{Manifest, ManifestFile, manifest_schema};
-pub use reread::Reread;
+pub use reread::{Reread, RereadPage};
 pub use schema::{findings_schema, mapped_schema, quarantine_schema};
 pub use spec::{COMPRESSION_LEVEL, FILE_BYTES, SinkMode, SinkSpec};
 pub use summary::{Example, FindingGroup, Pages, Summary};

@@ -11,7 +11,8 @@ use arrow::datatypes::Int32Type;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use object_store::ObjectStoreExt;
+use jiff::Timestamp;
+use object_store::ObjectMeta;
 use object_store::path::Path;
 use schemas::source::SourceSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::format::{self, Page, PageBytes};
 use crate::mapping::document;
-use crate::storage::page_problem;
+use crate::storage::{page_problem, pinned, remote};
 
 /// How the pages of a unit are read again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +29,38 @@ pub struct Reread {
     pub source: SourceSchema,
     /// URL of their store.
     pub store: String,
-    /// The pages, by number: collection, path as shown, place in the store.
-    pub pages: Vec<(String, String, String)>,
+    /// The pages, by number.
+    pub pages: Vec<RereadPage>,
+}
+
+/// A page that may be read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RereadPage {
+    /// Its collection.
+    pub collection_id: String,
+    /// Its path, as shown.
+    pub path: String,
+    /// Its place in the store.
+    pub location: String,
+    /// Its bytes when it was pinned.
+    pub bytes: u64,
+    /// Its time of change when it was pinned, in microseconds since 1970.
+    pub modified: i64,
+    /// Its etag then.
+    pub e_tag: Option<String>,
+}
+
+impl RereadPage {
+    fn pinned(&self) -> object_store::Result<ObjectMeta> {
+        Ok(ObjectMeta {
+            // Not `from`, which would encode what is encoded already.
+            location: Path::parse(&self.location)?,
+            last_modified: std::time::SystemTime::from(Timestamp::from_microsecond(self.modified).unwrap_or_default()).into(),
+            size: self.bytes,
+            e_tag: self.e_tag.clone(),
+            version: None,
+        })
+    }
 }
 
 /// A record's page number and its ordinal there.
@@ -53,10 +84,13 @@ impl Reread {
     }
 
     async fn page(&self, context: &TaskContext, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordPlace, String>) -> Result<()> {
-        let Some((collection_id, path, location)) = self.pages.get(no as usize) else { return Ok(()) };
-        let store = context.runtime_env().object_store(ObjectStoreUrl::parse(&self.store)?)?;
+        let Some(page) = self.pages.get(no as usize) else { return Ok(()) };
+        let RereadPage { collection_id, path, .. } = page;
+        let url = ObjectStoreUrl::parse(&self.store)?;
+        let store = context.runtime_env().object_store(&url)?;
         let unreadable = |error: object_store::Error| Error::failed(page_problem(path, collection_id, &error));
-        let answer = store.get(&Path::from(location.as_str())).await.map_err(unreadable)?;
+        let pinned = page.pinned().map_err(unreadable)?;
+        let answer = pinned::open(store.as_ref(), remote(url.as_ref()), &pinned).await.map_err(unreadable)?;
         let bytes = answer.bytes().await.map_err(unreadable)?;
         let page = Page { collection_id: collection_id.clone(), path: path.clone(), ..Page::default() };
         let source = Arc::new(self.source.clone());
@@ -85,4 +119,25 @@ fn take(batch: &RecordBatch, no: u32, seqs: &[u32], found: &mut BTreeMap<RecordP
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_found_again_whatever_its_name() {
+        for location in ["home/x/data [1]/page~1 100%.xml", "pages/b%C3%BCcher/ü?.xml", "p/a.xml"] {
+            let page = RereadPage {
+                collection_id: "a".into(),
+                path: location.into(),
+                location: location.into(),
+                bytes: 1,
+                modified: 1_700_000_000_123_456,
+                e_tag: None,
+            };
+            let pinned = page.pinned().unwrap();
+            assert_eq!((pinned.location.as_ref(), pinned.last_modified.timestamp_micros()), (location, page.modified));
+        }
+    }
 }
