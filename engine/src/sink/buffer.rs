@@ -39,9 +39,10 @@ struct Chunk {
 pub(super) struct Table {
     pub(super) name: String,
     schema: SchemaRef,
-    /// Columns of the collection and the record id.
+    /// The column of the collection.
     collection: Option<usize>,
-    record: Option<usize>,
+    /// Those of the collection and the record id, where both are texts: other types have another order.
+    keys: Option<(usize, usize)>,
     hasher: RowHasher,
     chunks: Vec<Chunk>,
     scraps: Vec<Chunk>,
@@ -60,11 +61,14 @@ pub(super) struct FileTally {
 impl Table {
     pub(super) fn new(name: impl Into<String>, schema: SchemaRef) -> Self {
         let (collection, record) = (schema.index_of("collection_id").ok(), schema.index_of("record_id").ok());
+        let keys = collection
+            .zip(record)
+            .filter(|(collection, record)| [collection, record].iter().all(|column| schema.field(**column).data_type().is_string()));
         Self {
             name: name.into(),
             schema,
             collection,
-            record,
+            keys,
             hasher: RowHasher::default(),
             chunks: Vec::new(),
             scraps: Vec::new(),
@@ -141,7 +145,7 @@ impl Table {
         let held = std::mem::take(&mut self.held);
         let mut file = FileRows { schema: Arc::clone(&self.schema), chunks, order: None, sorted: false, next: 0, step: BATCH_ROWS };
         file.step = BATCH_ROWS.min(BATCH_BYTES / (held as u64 / tally.rows).max(1) as usize).max(1);
-        if let (Some(collection), Some(record)) = (self.collection, self.record) {
+        if let Some((collection, record)) = self.keys {
             file.sort(collection, record)?;
         }
         Ok(Some((tally, file)))
@@ -248,10 +252,23 @@ fn count_collections(collections: &StringArray, chosen: Option<&[u32]>, counts: 
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
+    use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
+
+    #[test]
+    fn ids_that_are_no_texts_are_left_in_the_order_in_which_they_come() {
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("collection_id", DataType::Int64, true), Field::new("record_id", DataType::Utf8, true)]));
+        let mut table = Table::new("joined", schema);
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![10, 2])), Arc::new(StringArray::from(vec!["a", "b"]))];
+        table.push(columns, 2, None).unwrap();
+        let (tally, file) = table.take_file().unwrap().unwrap();
+        assert!(!file.sorted && tally.collections.contains_key("10"));
+        let batches: Vec<RecordBatch> = file.collect::<Result<_>>().unwrap();
+        assert_eq!(batches[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().values(), &[10, 2]);
+    }
 
     fn table() -> Table {
         let text = |name| Field::new(name, DataType::Utf8, true);

@@ -79,7 +79,7 @@ impl Destination {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(format!("pachamama {}", env!("CARGO_PKG_VERSION")));
         // Nearly every row has its own: a dictionary would be built only to be thrown away. Sorted, they share beginnings.
-        for unique in ["record_id", "harvest_id"].into_iter().filter(|name| sorted && schema.index_of(name).is_ok()) {
+        for unique in ["record_id", "harvest_id"].into_iter().filter(|name| sorted && text(schema, name)) {
             let column = ColumnPath::from(unique);
             properties =
                 properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, Encoding::DELTA_BYTE_ARRAY);
@@ -175,6 +175,10 @@ impl Drop for Upload<'_> {
             drop(runtime.spawn(upload.abort()));
         }
     }
+}
+
+fn text(schema: &SchemaRef, name: &str) -> bool {
+    schema.field_with_name(name).is_ok_and(|field| field.data_type().is_string())
 }
 
 /// The leaf columns of collection and record id.
