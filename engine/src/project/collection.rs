@@ -188,7 +188,12 @@ pub(super) fn missing(root: &Path, location: &str) -> Option<Problem> {
         return Some(problem.hint("write the whole path, or one that starts at the project"));
     }
     let looked_for = if location.contains(['*', '?', '[']) {
-        match glob::glob(&path.to_string_lossy()) {
+        // The project's own folder is none of the pattern, whatever its name.
+        let pattern = match Path::new(location).is_absolute() {
+            true => location.to_owned(),
+            false => format!("{}/{location}", glob::Pattern::escape(&root.to_string_lossy())),
+        };
+        match glob::glob(&pattern) {
             Ok(mut found) => match found.next() {
                 Some(_) => return None,
                 None => "files that match",
@@ -287,4 +292,21 @@ fn read_given(top: &mut Table<'_, '_>, key: &'static str) -> Vec<Given> {
 fn report_value(top: &mut Table<'_, '_>, table: &str, key: &str, value: &Value<'_>) {
     let problem = Problem::error(document::CODE, format!("{table}.{key} wants a string or a list of strings"));
     top.report(problem.hint(format!("write {key} = \"…\" or {key} = [\"…\"]")), value.span());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_found_in_a_project_whose_folder_looks_like_a_pattern() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("data [1]");
+        std::fs::create_dir_all(root.join("pages")).unwrap();
+        std::fs::write(root.join("pages/a.xml"), "").unwrap();
+        assert_eq!(missing(&root, "pages/*.xml"), None);
+        let absolute = format!("{}/*/pages/*.xml", place.path().display());
+        assert_eq!(missing(&root, &absolute), None);
+        assert!(missing(&root, "pages/*.json").is_some());
+    }
 }
