@@ -286,7 +286,7 @@ fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
 async fn interactive(global: &Global, wanted: &Wanted, printer: &Printer) -> Result<u8> {
     let session = super::open_anywhere(global, printer)?;
     let broken =
-        |error: rustyline::error::ReadlineError| Error::failed(Problem::error("PR015", format!("the terminal cannot be read: {error}")));
+        |error: rustyline::error::ReadlineError| Error::failed(Problem::error("PR016", format!("the terminal cannot be read: {error}")));
     let mut editor = rustyline::DefaultEditor::new().map_err(broken)?;
     printer.note("end a statement with ;  leave with Ctrl-D");
     let mut text = String::new();
