@@ -21,8 +21,8 @@ pub struct Observed<'a> {
     /// Task of each manifest, as Ballista names it: `TID <job>/<stage>.<attempt>/<task>.<attempt>`. None for a plan
     /// without a sink.
     pub tasks: Option<&'a [Option<String>]>,
-    /// What the scheduler shows of the job in the end.
-    pub view: &'a JobView,
+    /// What the scheduler shows of the job in the end, if it answers.
+    pub view: Option<&'a JobView>,
 }
 
 /// Why an attempt does not count.
@@ -46,6 +46,8 @@ pub enum Unclean {
     Tasks,
     /// A task failed or was lost, or a stage was begun again.
     Faults,
+    /// The scheduler does not say what happened in the stages: of those before the last no manifest tells.
+    Untold,
 }
 
 impl fmt::Display for Unclean {
@@ -55,6 +57,7 @@ impl fmt::Display for Unclean {
             Self::Unreadable { read, listed } => write!(f, "{} of {listed} results went with their executor", listed - read),
             Self::Tasks => f.write_str("a task ran twice"),
             Self::Faults => f.write_str("a task was lost with its executor"),
+            Self::Untold => f.write_str("the scheduler did not tell how it ended"),
         }
     }
 }
@@ -78,7 +81,7 @@ pub fn clean(observed: &Observed<'_>) -> Result<(), Unclean> {
             return Err(Unclean::Tasks);
         }
     }
-    undisturbed(view)
+    undisturbed(view.filter(|view| !view.stages.is_empty()).ok_or(Unclean::Untold)?)
 }
 
 /// The part of the rule that shows while a job still runs.
@@ -113,7 +116,7 @@ mod tests {
 
     fn judge(listed: usize, read: usize, names: &[&str], stages: Vec<StageView>) -> Result<(), Unclean> {
         let (tasks, view) = (tasks(names), JobView { stages, ..JobView::default() });
-        clean(&Observed { partitions: 3, listed, read, tasks: Some(&tasks), view: &view })
+        clean(&Observed { partitions: 3, listed, read, tasks: Some(&tasks), view: Some(&view) })
     }
 
     const FIRST: [&str; 3] = ["0/0.0", "0/2.0", "0/1.0"];
@@ -121,6 +124,14 @@ mod tests {
     #[test]
     fn an_attempt_to_which_nothing_happened_counts() {
         assert_eq!(judge(3, 3, &FIRST, vec![stage(1), stage(2)]), Ok(()));
+    }
+
+    #[test]
+    fn an_attempt_does_not_count_unless_the_scheduler_tells_how_its_stages_ended() {
+        assert_eq!(judge(3, 3, &FIRST, vec![]), Err(Unclean::Untold));
+        let first = tasks(&FIRST);
+        let unseen = Observed { partitions: 3, listed: 3, read: 3, tasks: Some(&first), view: None };
+        assert_eq!(clean(&unseen), Err(Unclean::Untold));
     }
 
     #[test]
@@ -148,8 +159,8 @@ mod tests {
 
     #[test]
     fn of_a_plan_without_a_sink_parts_without_rows_have_no_result() {
-        let view = JobView::default();
-        let rows = |listed, read| clean(&Observed { partitions: 3, listed, read, tasks: None, view: &view });
+        let view = JobView { stages: vec![stage(1)], ..JobView::default() };
+        let rows = |listed, read| clean(&Observed { partitions: 3, listed, read, tasks: None, view: Some(&view) });
         assert_eq!((rows(3, 3), rows(1, 1), rows(0, 0)), (Ok(()), Ok(()), Ok(())));
         assert_eq!(rows(4, 4), Err(Unclean::Results { wanted: 3, listed: 4 }));
         assert_eq!(rows(2, 1), Err(Unclean::Unreadable { read: 1, listed: 2 }));

@@ -40,6 +40,7 @@ const LEAST_PARTITIONS: usize = 16;
 const READS: usize = 4;
 /// A result is small; an executor that does not give it in this time is lost.
 const READ_TIME: Duration = Duration::from_secs(60);
+
 /// How long a scheduler may not know a job that it has taken: until its event loop comes to it.
 pub(super) const UNHEARD: Duration = Duration::from_secs(5);
 
